@@ -1,0 +1,23 @@
+# Every dependency, in one place; scripts/dependencies.sh names the Debian package of each and why it is here.
+include(GoogleTest)
+
+find_package(Threads REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(fmt 9 REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+
+find_path(UTF8PROC_INCLUDE utf8proc.h REQUIRED)
+find_library(UTF8PROC_LIBRARY utf8proc REQUIRED)
+add_library(utf8proc::utf8proc UNKNOWN IMPORTED)
+set_target_properties(utf8proc::utf8proc PROPERTIES IMPORTED_LOCATION ${UTF8PROC_LIBRARY}
+                      INTERFACE_INCLUDE_DIRECTORIES ${UTF8PROC_INCLUDE})
+
+if(LILLE_DEVELOPER_MODE)
+  find_package(GTest 1.12 REQUIRED)
+  find_package(benchmark 1.7 REQUIRED)
+  find_path(PCRE2_INCLUDE pcre2.h REQUIRED)
+  find_library(PCRE2_LIBRARY pcre2-8 REQUIRED)
+  add_library(pcre2::pcre2-8 UNKNOWN IMPORTED)
+  set_target_properties(pcre2::pcre2-8 PROPERTIES IMPORTED_LOCATION ${PCRE2_LIBRARY}
+                        INTERFACE_INCLUDE_DIRECTORIES ${PCRE2_INCLUDE})
+endif()

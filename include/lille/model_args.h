@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lille {
+
+/// How a rotary embedding pairs the elements of a head (REFERENCE: docs/ROPE.md). With a_j = pos * theta^(-2j/d):
+enum class RopeLayout {
+  kInterleaved,  ///< (x[2j], x[2j+1]) turned by a_j: mlx-lm's nn.RoPE(traditional=True).
+  kHalf,         ///< (x[j], x[j+d/2]) turned by a_j: the author's GGUF files in llama.cpp.
+  kOriginal,     ///< x[j]*cos a_j - x[2j+1]*sin a_j and x[j+d/2]*cos a_j + x[2j]*sin a_j: the author's model.py.
+};
+
+/// "interleaved", "half" or "original".
+std::string_view rope_layout_name(RopeLayout layout) noexcept;
+
+/// The inverse of rope_layout_name; nothing for an unknown name.
+std::optional<RopeLayout> rope_layout_from_name(std::string_view name) noexcept;
+
+/// The `quantization` object of an MLX config.json: value = scale * code + bias over groups along a row.
+struct QuantizationArgs {
+  int64_t group_size = 64;  ///< Consecutive weights of a row that share a scale and a bias.
+  int64_t bits = 8;         ///< Bits of a code.
+};
+
+/// The fields of config.json under mlx-lm's names, and the sizes that follow from them.
+/// Source: mlx_lm/models/lille-130m.py ModelArgs.
+struct ModelArgs {
+  std::string model_type;           ///< "lille-130m".
+  int64_t block_size = 0;           ///< Longest context, tokens.
+  float layer_norm_eps = 0;         ///< Added to the mean square in RMSNorm.
+  int64_t n_embd = 0;               ///< Width of the residual stream.
+  int64_t n_head = 0;               ///< Query heads.
+  int64_t n_kv_heads = 0;           ///< Key/value heads; n_head is a multiple of it.
+  int64_t n_layer = 0;              ///< Blocks.
+  double rope_theta = 0;            ///< Base of the rotary frequencies.
+  int64_t vocab_size = 0;           ///< Rows of the embedding, and so logits of a token.
+  bool tie_word_embeddings = true;  ///< Always true for Lille: the output projection is the embedding.
+
+  std::optional<RopeLayout> rope_layout;          ///< Our own key, `rope_layout`; no other writer names the layout.
+  std::optional<QuantizationArgs> quantization;   ///< Present in MLX-quantised folders.
+
+  /// Width of one head: n_embd / n_head.
+  int64_t head_dim() const noexcept { return n_embd / n_head; }
+  /// Query heads that read one key/value head: query head h reads kv head h / n_rep().
+  int64_t n_rep() const noexcept { return n_head / n_kv_heads; }
+  /// Elements of all queries of a token.
+  int64_t q_size() const noexcept { return n_head * head_dim(); }
+  /// Elements of all keys, and of all values, of a token.
+  int64_t kv_size() const noexcept { return n_kv_heads * head_dim(); }
+  /// Inner width of the MLP, which no config names: 256 * round(int(8 * n_embd / 3) / 256).
+  int64_t hidden_dim() const noexcept;
+
+  /// Reads the text of a config.json.
+  /// Unknown keys are ignored, as BaseModelArgs.from_dict does. `n_layers` and `n_heads` (the training code's names),
+  /// a nested `rope_parameters.rope_theta` and an integer rope_theta are understood.
+  /// @param source  the file's name, for messages.
+  /// @throws Error(kCorruptFile) that names every missing key at once, or the key with a wrong type or value;
+  ///         Error(kUnsupported) for a rope_scaling, a rope_type or a quantization mode that no Lille has.
+  static ModelArgs from_json(std::string_view text, const std::string& source);
+
+  /// from_json of `path`.
+  static ModelArgs load(const std::filesystem::path& path);
+
+  /// The text of a config.json that from_json, mlx-lm and this project's other readers understand;
+  /// rope_layout is written when it is known.
+  std::string to_json() const;
+};
+
+}  // namespace lille

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/mapped_file.h"
+
+namespace lille {
+
+/// A tensor inside a mapped file: no copy, valid as long as the file object that gave it.
+struct TensorView {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;        ///< Outermost first; empty for a scalar.
+  std::span<const std::byte> bytes;  ///< Row-major, little-endian, at any address: read it with load_unaligned.
+  std::string file;                  ///< Path of the file that holds it, for messages.
+
+  int64_t n_elements() const noexcept;
+};
+
+/// "(640, 1792)" for messages.
+std::string shape_text(std::span<const int64_t> shape);
+
+/// One .safetensors file, mapped. Everything in its header is checked before it is used: sizes, dtypes, names,
+/// and that the tensors fill the data without holes or overlaps.
+/// Source: huggingface/safetensors, README "Format".
+class SafetensorsFile {
+ public:
+  /// @throws Error(kNotFound | kIo), Error(kCorruptFile) that names the file, the tensor and the fault.
+  explicit SafetensorsFile(const std::filesystem::path& path);
+
+  /// In the order of their data.
+  std::span<const TensorView> tensors() const noexcept { return tensors_; }
+
+  /// @throws Error(kNotFound) if there is no such tensor.
+  const TensorView& at(std::string_view name) const;
+  bool contains(std::string_view name) const noexcept;
+
+  const std::map<std::string, std::string>& metadata() const noexcept { return metadata_; }
+  const std::filesystem::path& path() const noexcept { return file_.path(); }
+
+ private:
+  MappedFile file_;
+  std::vector<TensorView> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+/// The tensors of a checkpoint folder: `model.safetensors.index.json` with its shards where it is there and names
+/// more than model.safetensors, otherwise `model.safetensors`.
+class Checkpoint {
+ public:
+  /// @throws Error as SafetensorsFile; for an index that is malformed, names a shard that is missing or outside the
+  ///         folder, or disagrees with a shard's content; Error(kNotFound) if the folder has neither file.
+  explicit Checkpoint(const std::filesystem::path& folder);
+
+  /// All tensors of all shards.
+  std::span<const TensorView> tensors() const noexcept { return tensors_; }
+
+  /// The mapped files, in the order in which they were opened.
+  std::span<const SafetensorsFile> files() const noexcept { return files_; }
+
+ private:
+  std::vector<SafetensorsFile> files_;
+  std::vector<TensorView> tensors_;
+};
+
+/// What save_safetensors writes for one tensor.
+struct TensorToSave {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;
+  std::span<const std::byte> bytes;  ///< Row-major, little-endian; exactly as many as dtype and shape say.
+};
+
+/// Writes a .safetensors file with a header padded to 8 bytes; the file appears whole or not at all.
+/// @throws Error(kInvalidArgument) for a duplicate or reserved name or a size that contradicts the shape;
+///         Error(kIo | kNotFound) if it cannot be written.
+void save_safetensors(const std::filesystem::path& path, std::span<const TensorToSave> tensors,
+                      const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace lille
