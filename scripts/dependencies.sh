@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# The one list of Debian packages the project needs, and the command that installs those that are missing.
+#
+#   scripts/dependencies.sh list GROUP...      package names, one a line
+#   scripts/dependencies.sh explain GROUP...   group, package and reason
+#   scripts/dependencies.sh install GROUP...   installs what is missing; does nothing where all is there
+#
+# Groups: build (library and program), test (the test suite and its checks), fuzz (the fuzz targets),
+# develop (what else is handy for work on the code).
+set -euo pipefail
+
+# group | package | reason
+table() {
+  cat <<'TABLE'
+build|g++|the C++20 compiler; GCC 12 on Debian 12
+build|cmake|configures the build; 3.25 or later
+build|ninja-build|runs the build on all cores
+build|nlohmann-json3-dev|reads and writes config.json, tokenizer.json and safetensors headers
+build|libfmt-dev|formats messages and reports
+build|libcli11-dev|the program's options and help
+build|libutf8proc-dev|Unicode classes of letters and digits for the tokenizer's split pattern
+test|libgtest-dev|the test framework
+test|libpcre2-dev|an independent reading of the tokenizer's split pattern, for tests and the tokenizer benchmark
+test|libbenchmark-dev|the benchmark programs; built with the tests so that they cannot rot
+test|clang-format|checks the layout of the code, where it is version 14 as on Debian 12
+fuzz|clang|libFuzzer
+develop|ccache|rebuilds in seconds after a change of branch
+develop|clang-tidy|runs the checks of .clang-tidy
+develop|shellcheck|checks the scripts
+TABLE
+}
+
+say() { printf 'lille: %s\n' "$*" >&2; }
+
+# Rows of the table whose group is one of the arguments.
+rows() {
+  local group package reason wanted
+  for wanted in "$@"; do
+    while IFS='|' read -r group package reason; do
+      [[ $group != "$wanted" ]] || printf '%s|%s|%s\n' "$group" "$package" "$reason"
+    done < <(table)
+  done
+}
+
+installed() { [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+
+# On a system without apt only a person can tell what the packages are called there.
+without_apt() {
+  say "this system has no apt-get; the build needs what Debian calls:"
+  rows "$@" | while IFS='|' read -r _ package reason; do printf '  %-20s %s\n' "$package" "$reason" >&2; done
+  if ! command -v cmake >/dev/null || ! command -v ninja >/dev/null; then
+    say "cmake or ninja is missing; stopped"
+    exit 1
+  fi
+  say "going on; CMake names what it does not find"
+}
+
+install() {
+  local missing=() package reason log as_root=()
+  command -v apt-get >/dev/null || { without_apt "$@"; return; }
+  while IFS='|' read -r _ package reason; do
+    installed "$package" || missing+=("$package|$reason")
+  done < <(rows "$@")
+  ((${#missing[@]})) || return 0
+
+  say "missing Debian packages, installed with apt-get:"
+  printf '%s\n' "${missing[@]}" | while IFS='|' read -r package reason; do printf '  %-20s %s\n' "$package" "$reason" >&2; done
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || {
+      say "installing needs root or sudo, and there is neither. Ask an administrator to run:"
+      say "  apt-get install --no-install-recommends ${missing[*]%%|*}"
+      exit 1
+    }
+    as_root=(sudo)
+  fi
+
+  log=$(mktemp)
+  as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120)
+  # An unreachable third-party source must not stop an installation from the others.
+  "${as_root[@]}" update >"$log" 2>&1 || say "apt-get update had errors; going on with the package lists at hand"
+  if ! "${as_root[@]}" install -y --no-install-recommends "${missing[@]%%|*}" >>"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    say "apt-get install failed; its last lines stand above"
+    rm -f "$log"
+    exit 1
+  fi
+  rm -f "$log"
+}
+
+command=${1:-}
+(($# == 0)) || shift
+(($# > 0)) || set -- build
+for group in "$@"; do
+  table | grep "^$group|" >/dev/null || { say "no group of packages is called '$group'"; exit 2; }
+done
+case $command in
+  list) rows "$@" | cut -d'|' -f2 ;;
+  explain) rows "$@" | tr '|' '\t' ;;
+  install) install "$@" ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
