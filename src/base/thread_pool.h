@@ -1,19 +1,24 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
+
+#include "base/function_ref.h"
 
 namespace lille {
 
-/// Processors this process may use: its affinity mask, at least 1.
+/// Processors this process may use, at least 1: its affinity mask, cut to the CPU quota of its control group.
 int64_t n_usable_cpus() noexcept;
 
-/// A fixed set of threads that run one job at a time. The calling thread is one of them, so a pool of 1 has no
-/// thread of its own. Not to be used by two threads at once: each Session owns one.
+/// A fixed set of threads that run one job at a time. The calling thread is one of them, so a pool of 1 has
+/// no thread of its own. Not to be used by two threads at once: each Session owns one. A task must not call
+/// run().
 class ThreadPool {
  public:
-  /// @throws Error(kInvalidArgument) unless 1 <= n_threads <= 1024.
+  using Task = FunctionRef<void(int64_t task_idx, int64_t thread_idx)>;
+
+  /// @throws Error(kInvalidArgument) unless 1 <= n_threads <= 1024; Error(kUnsupported) if the system refuses
+  /// threads.
   explicit ThreadPool(int64_t n_threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -23,8 +28,8 @@ class ThreadPool {
 
   /// Calls task(task_idx, thread_idx) once for each task_idx in [0, n_tasks), thread_idx in [0, n_threads());
   /// returns when all are done. Which thread runs a task is not fixed: a result must not depend on it.
-  /// Tasks must not throw.
-  void run(int64_t n_tasks, const std::function<void(int64_t task_idx, int64_t thread_idx)>& task);
+  /// Tasks must not throw. n_tasks below 2^32.
+  void run(int64_t n_tasks, Task task);
 
  private:
   struct State;
