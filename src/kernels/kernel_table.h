@@ -1,86 +1,12 @@
 #pragma once
 
-#include <cstdint>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "kernels/kernel_types.h"
+
 namespace lille::kernels {
-
-/// How a weight matrix is stored. Rows are outputs (y = x * W^T); addresses need no alignment.
-enum class WeightKind { kF32, kF16, kBF16, kQ8 };
-
-/// Element type of the scales and biases of a quantised matrix, and of cached keys and values.
-enum class FloatKind { kF32, kF16, kBF16 };
-
-/// A weight matrix (n_out, n_in) inside a mapped file.
-struct WeightMatrix {
-  WeightKind kind = WeightKind::kF32;
-  const void* data = nullptr;  ///< Row-major; for kQ8 one unsigned byte a weight.
-  int64_t n_out = 0;
-  int64_t n_in = 0;
-  // Only for quantised kinds: weight = scale * code + bias, rounded once to float32 (one fused multiply-add).
-  const void* scales = nullptr;  ///< (n_out, n_in / group_size)
-  const void* biases = nullptr;  ///< (n_out, n_in / group_size)
-  FloatKind scale_kind = FloatKind::kF32;
-  int64_t group_size = 0;  ///< 32, 64 or 128; divides n_in.
-};
-
-/// Columns [out_begin, out_end) of out = x * W^T for all rows of x.
-struct MatmulArgs {
-  float* out = nullptr;      ///< (n_rows, n_out), rows out_stride apart
-  int64_t out_stride = 0;
-  const float* x = nullptr;  ///< (n_rows, n_in), rows x_stride apart
-  int64_t x_stride = 0;
-  int64_t n_rows = 0;
-  WeightMatrix weight;
-  int64_t out_begin = 0;
-  int64_t out_end = 0;
-  float* scratch = nullptr;  ///< matmul_scratch_floats(n_in) floats of the calling thread's own.
-};
-
-/// Attention of one query row over a cache, for the n_rep query heads that share one key/value head.
-struct AttentionArgs {
-  float* out = nullptr;            ///< (n_rep, head_dim)
-  const float* queries = nullptr;  ///< (n_rep, head_dim)
-  const void* keys = nullptr;      ///< (n_keys, head_dim) of this kv head, contiguous, position 0 first
-  const void* values = nullptr;    ///< (n_keys, head_dim)
-  FloatKind cache_kind = FloatKind::kF32;
-  int64_t n_rep = 0;
-  int64_t n_keys = 0;              ///< Keys that the row sees: its position + 1.
-  int64_t head_dim = 0;
-  float scale = 0;                 ///< 1 / sqrt(head_dim)
-};
-
-/// Keys of one step of attention. Blocks begin at multiples of it, at absolute positions, so that the order of
-/// accumulation of a row depends on its position alone.
-inline constexpr int64_t kAttentionBlock = 32;
-
-/// The compute functions of one instruction set. All are noexcept, trust their arguments and may be called from any
-/// number of threads. Within one table every output element has one order of accumulation, whatever n_rows, the
-/// column range and the thread are (ARCHITECTURE.md, "One answer").
-struct KernelTable {
-  std::string_view name;  ///< "reference", "avx2", "avx512"
-
-  /// Floats of scratch that matmul needs for rows of n_in.
-  int64_t (*matmul_scratch_floats)(int64_t n_in) noexcept;
-  /// out[:, out_begin:out_end] = x * W[out_begin:out_end]^T.
-  void (*matmul)(const MatmulArgs& args) noexcept;
-  /// Row `row` of the matrix as float32: out (n_in). The embedding's lookup.
-  void (*dequantize_row)(float* out, const WeightMatrix& weight, int64_t row) noexcept;
-  /// out = x / sqrt(mean(x^2) + eps) * weight over one row of n; out may be x. weight has the kind given.
-  void (*rms_norm)(float* out, const float* x, const void* weight, FloatKind weight_kind, int64_t n, float eps) noexcept;
-  /// out = silu(gate) * up, elementwise, silu(x) = x / (1 + exp(-x)); out may be gate or up.
-  void (*swiglu)(float* out, const float* gate, const float* up, int64_t n) noexcept;
-  /// x += y, elementwise.
-  void (*add)(float* x, const float* y, int64_t n) noexcept;
-  /// Softmax attention, one pass over the keys in blocks of kAttentionBlock (online softmax).
-  void (*attention)(const AttentionArgs& args) noexcept;
-  /// log(sum(exp(x))) over n; the sum is kept in double.
-  double (*log_sum_exp)(const float* x, int64_t n) noexcept;
-  /// Index of the largest of n; the lowest of equals; NaN never wins.
-  int64_t (*argmax)(const float* x, int64_t n) noexcept;
-};
 
 /// Best first; the last is the reference, which every machine runs. Only tables that this build has.
 std::span<const KernelTable* const> all_kernel_tables() noexcept;

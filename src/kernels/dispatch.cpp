@@ -1,0 +1,80 @@
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "base/check.h"
+#include "kernels/cpu_features.h"
+#include "kernels/kernel_table.h"
+#include "kernels/tables.h"
+
+namespace lille::kernels {
+namespace {
+
+/// One row for each table, best first: a new instruction set is a row here, a field of CpuFeatures and a
+/// folder.
+struct Candidate {
+  const KernelTable* table;
+  bool (*runs_on)(const CpuFeatures& cpu);
+};
+
+constexpr Candidate kCandidates[] = {
+#if defined(LILLE_KERNELS_X86)
+    {&avx512::kTable, [](const CpuFeatures& cpu) { return cpu.avx512; }},
+    {&avx2::kTable, [](const CpuFeatures& cpu) { return cpu.avx2; }},
+#endif
+    {&reference::kTable, [](const CpuFeatures&) { return true; }},
+};
+
+constexpr auto kTables = [] {
+  std::array<const KernelTable*, std::size(kCandidates)> tables{};
+  for (std::size_t idx = 0; idx < tables.size(); ++idx) tables[idx] = kCandidates[idx].table;
+  return tables;
+}();
+
+std::string names_of(std::span<const KernelTable* const> tables) {
+  std::string names;
+  for (const KernelTable* table : tables) {
+    if (!names.empty()) names += ", ";
+    names += table->name;
+  }
+  return names;
+}
+
+/// Names come from the environment or a flag: what is quoted back must be short and printable.
+std::string quoted(std::string_view name) {
+  constexpr std::size_t kLongestQuote = 40;
+  std::string text;
+  for (const char letter : name.substr(0, kLongestQuote))
+    text += letter > ' ' && letter <= '~' ? letter : '?';
+  if (name.size() > kLongestQuote) text += "...";
+  return text;
+}
+
+}  // namespace
+
+std::span<const KernelTable* const> all_kernel_tables() noexcept { return kTables; }
+
+std::vector<const KernelTable*> supported_kernel_tables() {
+  const CpuFeatures cpu = detect_cpu_features();
+  std::vector<const KernelTable*> supported;
+  for (const Candidate& candidate : kCandidates)
+    if (candidate.runs_on(cpu)) supported.push_back(candidate.table);
+  return supported;
+}
+
+const KernelTable& select_kernel_table(std::string_view forced_name) {
+  const std::vector<const KernelTable*> supported = supported_kernel_tables();
+  if (forced_name.empty()) return *supported.front();
+  const auto has_name = [&](const KernelTable* table) { return table->name == forced_name; };
+  if (const auto found = std::find_if(supported.begin(), supported.end(), has_name); found != supported.end())
+    return **found;
+  const auto known = std::find_if(kTables.begin(), kTables.end(), has_name);
+  if (known == kTables.end())
+    raise(ErrorCode::kInvalidArgument, "[kernels] instruction set: expected one of {}, got '{}'",
+          names_of(supported), quoted(forced_name));
+  raise(ErrorCode::kUnsupported,
+        "[kernels] instruction set: '{}' needs {}, which this machine lacks. Hint: use {}", forced_name,
+        (*known)->required_features, names_of(supported));
+}
+
+}  // namespace lille::kernels

@@ -1,0 +1,58 @@
+#include <cmath>
+
+#include "base/dtype.h"
+#include "kernels/reference/reference.h"
+
+namespace lille::kernels::reference {
+
+float load_float(const void* data, FloatKind kind, int64_t idx) noexcept {
+  const auto* bytes = static_cast<const std::byte*>(data);
+  switch (kind) {
+    case FloatKind::kF16:
+      return f16_to_f32(load_unaligned<uint16_t>(bytes + 2 * idx));
+    case FloatKind::kBF16:
+      return bf16_to_f32(load_unaligned<uint16_t>(bytes + 2 * idx));
+    case FloatKind::kF32:
+      break;
+  }
+  return load_unaligned<float>(bytes + 4 * idx);
+}
+
+float load_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept {
+  const int64_t idx = row * weight.n_in + col;
+  switch (weight.kind) {
+    case WeightKind::kF16:
+      return load_float(weight.data, FloatKind::kF16, idx);
+    case WeightKind::kBF16:
+      return load_float(weight.data, FloatKind::kBF16, idx);
+    case WeightKind::kQ8: {
+      const int64_t group_idx = idx / weight.group_size;
+      const float code = static_cast<const uint8_t*>(weight.data)[idx];
+      return std::fma(code, load_float(weight.scales, weight.scale_kind, group_idx),
+                      load_float(weight.biases, weight.scale_kind, group_idx));
+    }
+    case WeightKind::kF32:
+      break;
+  }
+  return load_float(weight.data, FloatKind::kF32, idx);
+}
+
+int64_t matmul_scratch_floats(int64_t n_in) noexcept { return n_in; }
+
+void dequantize_row(float* out, const WeightMatrix& weight, int64_t row) noexcept {
+  for (int64_t col = 0; col < weight.n_in; ++col) out[col] = load_weight(weight, row, col);
+}
+
+void matmul(const MatmulArgs& args) noexcept {
+  for (int64_t out_idx = args.out_begin; out_idx < args.out_end; ++out_idx) {
+    dequantize_row(args.scratch, args.weight, out_idx);
+    for (int64_t row = 0; row < args.n_rows; ++row) {
+      const float* x = args.x + row * args.x_stride;
+      double sum = 0;
+      for (int64_t col = 0; col < args.weight.n_in; ++col) sum += double{x[col]} * double{args.scratch[col]};
+      args.out[row * args.out_stride + out_idx] = static_cast<float>(sum);
+    }
+  }
+}
+
+}  // namespace lille::kernels::reference

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "kernels/kernel_types.h"
+
+/// The readable definition of every kernel: scalar, accumulating in double, never optimised. The other tables
+/// are tested against it.
+namespace lille::kernels::reference {
+
+/// Element `idx` of an array of a float kind, at any address.
+float load_float(const void* data, FloatKind kind, int64_t idx) noexcept;
+
+/// One weight of a matrix.
+float load_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept;
+
+// The entries of KernelTable, which documents them.
+int64_t matmul_scratch_floats(int64_t n_in) noexcept;
+void matmul(const MatmulArgs& args) noexcept;
+void dequantize_row(float* out, const WeightMatrix& weight, int64_t row) noexcept;
+void rms_norm(float* out, const float* x, const void* weight, FloatKind weight_kind, int64_t n,
+              float eps) noexcept;
+void swiglu(float* out, const float* gate, const float* up, int64_t n) noexcept;
+void add(float* x, const float* y, int64_t n) noexcept;
+void attention(const AttentionArgs& args) noexcept;
+double log_sum_exp(const float* x, int64_t n) noexcept;
+int64_t argmax(const float* x, int64_t n) noexcept;
+
+}  // namespace lille::kernels::reference

@@ -1,0 +1,20 @@
+#include "kernels/reference/reference.h"
+#include "kernels/tables.h"
+
+namespace lille::kernels::reference {
+
+constinit const KernelTable kTable = {
+    .name = "reference",
+    .required_features = "",
+    .matmul_scratch_floats = matmul_scratch_floats,
+    .matmul = matmul,
+    .dequantize_row = dequantize_row,
+    .rms_norm = rms_norm,
+    .swiglu = swiglu,
+    .add = add,
+    .attention = attention,
+    .log_sum_exp = log_sum_exp,
+    .argmax = argmax,
+};
+
+}  // namespace lille::kernels::reference

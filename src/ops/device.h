@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "kernels/kernel_table.h"
+
+namespace lille::ops {
+
+/// A view of n_rows rows of n_cols float32, rows `stride` elements apart.
+struct Rows {
+  float* data = nullptr;
+  int64_t n_rows = 0;
+  int64_t n_cols = 0;
+  int64_t stride = 0;
+
+  float* row(int64_t row_idx) const noexcept { return data + row_idx * stride; }
+  /// Columns [begin, begin + n): the same rows, seen narrower.
+  Rows columns(int64_t begin, int64_t n) const noexcept { return {data + begin, n_rows, n, stride}; }
+  /// Rows [begin, begin + n).
+  Rows rows(int64_t begin, int64_t n) const noexcept { return {row(begin), n, n_cols, stride}; }
+};
+
+/// What every op computes with: the kernels, the threads and their scratch. One for each Session.
+struct Device {
+  const kernels::KernelTable& kernels;
+  ThreadPool& pool;
+  std::vector<std::vector<float>> scratch;  ///< One for each thread; matmul grows it.
+};
+
+}  // namespace lille::ops
