@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# commands.sh ROOT PROGRAM: runs the example of each row of README's table of commands in an empty folder, and fails if
+# one fails or prints nothing.
+set -euo pipefail
+root=$1
+program=$2
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cp "$root/README.md" "$folder"
+cd "$folder"
+lille() { "$program" "$@"; }
+
+# shellcheck disable=SC2016  # backquotes of Markdown
+mapfile -t rows < <(sed -nE 's/^\| `([a-z]+)` \|.*\| `(lille [^`]*)` \|$/\1\t\2/p' README.md)
+((${#rows[@]} >= 6)) || { printf 'README.md has only %d rows with an example\n' "${#rows[@]}"; exit 1; }
+
+n_failed=0
+for row in "${rows[@]}"; do
+  command=${row%%$'\t'*}
+  example=${row#*$'\t'}
+  [[ $example == "lille $command"* ]] || { printf '%s: its example is "%s"\n' "$command" "$example"; n_failed=$((n_failed + 1)); }
+  if ! eval "$example" >stdout 2>stderr </dev/null; then
+    printf '%s failed: %s\n' "$example" "$(tail -n 3 stderr)"
+    n_failed=$((n_failed + 1))
+  elif [[ ! -s stdout && ! -s logits.safetensors ]]; then
+    printf '%s printed nothing\n' "$example"
+    n_failed=$((n_failed + 1))
+  fi
+done
+((n_failed == 0)) || exit 1
