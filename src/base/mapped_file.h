@@ -9,7 +9,8 @@ namespace lille {
 /// A whole file mapped read-only and shared: processes that map one file share its pages.
 class MappedFile {
  public:
-  /// @throws Error(kNotFound) if there is no such file, Error(kIo) if it is not a regular file or cannot be read.
+  /// @throws Error(kNotFound) if there is no such file, Error(kIo) if it is not a regular file or cannot be
+  /// read.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;

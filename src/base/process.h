@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace lille {
+
+/// The most memory this process ever had resident, in bytes, mapped files included.
+int64_t peak_memory_bytes() noexcept;
+
+/// What of this process is resident, in bytes.
+struct ResidentMemory {
+  int64_t private_bytes = 0;  ///< Pages that no other process has.
+  int64_t shared_bytes = 0;   ///< Pages that other processes have too, such as those of a mapped file.
+};
+
+/// Nothing where the system does not tell.
+std::optional<ResidentMemory> resident_memory();
+
+/// What tells whether a file is still the one that was seen before, without reading it.
+struct FileIdentity {
+  std::string path;      ///< Absolute, without symbolic links; any bytes.
+  int64_t n_bytes = 0;   ///< Its size.
+  int64_t mtime_ns = 0;  ///< When its content last changed, in nanoseconds since 1970.
+
+  bool operator==(const FileIdentity&) const = default;
+};
+
+/// @throws Error(kNotFound | kIo)
+FileIdentity file_identity(const std::filesystem::path& path);
+
+/// The processor's name as it gives it, "unknown" where the system does not tell.
+std::string cpu_model_name();
+
+/// Bytes of memory of the machine; 0 where the system does not tell.
+int64_t physical_memory_bytes() noexcept;
+
+}  // namespace lille
