@@ -17,11 +17,12 @@ namespace lille {
 
 /// A tensor inside a mapped file: no copy, valid as long as the file object that gave it.
 struct TensorView {
-  std::string name;
+  std::string name;  ///< As in the file: any UTF-8, so messages quote it with printable.
   DType dtype = DType::kF32;
-  std::vector<int64_t> shape;        ///< Outermost first; empty for a scalar.
-  std::span<const std::byte> bytes;  ///< Row-major, little-endian, at any address: read it with load_unaligned.
-  std::string file;                  ///< Path of the file that holds it, for messages.
+  std::vector<int64_t> shape;  ///< Outermost first; empty for a scalar.
+  std::span<const std::byte>
+      bytes;         ///< Row-major, little-endian, at any address: read it with load_unaligned.
+  std::string file;  ///< Path of the file that holds it, printable, for messages.
 
   int64_t n_elements() const noexcept;
 };
@@ -29,11 +30,12 @@ struct TensorView {
 /// "(640, 1792)" for messages.
 std::string shape_text(std::span<const int64_t> shape);
 
-/// One .safetensors file, mapped. Everything in its header is checked before it is used: sizes, dtypes, names,
-/// and that the tensors fill the data without holes or overlaps.
-/// Source: huggingface/safetensors, README "Format".
+/// One .safetensors file, mapped. Everything in its header is checked before it is used: sizes, dtypes,
+/// names, and that the tensors fill the data without holes or overlaps. Source: huggingface/safetensors,
+/// README "Format".
 class SafetensorsFile {
  public:
+  /// Reads the header only: the data stay on the disk until somebody looks at them.
   /// @throws Error(kNotFound | kIo), Error(kCorruptFile) that names the file, the tensor and the fault.
   explicit SafetensorsFile(const std::filesystem::path& path);
 
@@ -43,6 +45,8 @@ class SafetensorsFile {
   /// @throws Error(kNotFound) if there is no such tensor.
   const TensorView& at(std::string_view name) const;
   bool contains(std::string_view name) const noexcept;
+  /// The tensor, or nullptr; a lookup costs the logarithm of the number of tensors.
+  const TensorView* find(std::string_view name) const noexcept;
 
   const std::map<std::string, std::string>& metadata() const noexcept { return metadata_; }
   const std::filesystem::path& path() const noexcept { return file_.path(); }
@@ -50,14 +54,17 @@ class SafetensorsFile {
  private:
   MappedFile file_;
   std::vector<TensorView> tensors_;
+  std::vector<std::size_t> by_name_;  ///< Indices into tensors_, sorted by name.
   std::map<std::string, std::string> metadata_;
 };
 
-/// The tensors of a checkpoint folder: `model.safetensors.index.json` with its shards where it is there and names
-/// more than model.safetensors, otherwise `model.safetensors`.
+/// The tensors of a checkpoint folder: `model.safetensors.index.json` with its shards where it is there and
+/// names more than model.safetensors, otherwise `model.safetensors`. Shards may be symbolic links, as in a
+/// download cache.
 class Checkpoint {
  public:
-  /// @throws Error as SafetensorsFile; for an index that is malformed, names a shard that is missing or outside the
+  /// @throws Error as SafetensorsFile; for an index that is malformed, names a shard that is missing or
+  /// outside the
   ///         folder, or disagrees with a shard's content; Error(kNotFound) if the folder has neither file.
   explicit Checkpoint(const std::filesystem::path& folder);
 
@@ -80,8 +87,10 @@ struct TensorToSave {
   std::span<const std::byte> bytes;  ///< Row-major, little-endian; exactly as many as dtype and shape say.
 };
 
-/// Writes a .safetensors file with a header padded to 8 bytes; the file appears whole or not at all.
-/// @throws Error(kInvalidArgument) for a duplicate or reserved name or a size that contradicts the shape;
+/// Writes a .safetensors file with a header padded to 8 bytes, the data in the order given; the file appears
+/// whole or not at all.
+/// @throws Error(kInvalidArgument) for a name that is taken, reserved or no UTF-8, or a size that contradicts
+/// the shape;
 ///         Error(kIo | kNotFound) if it cannot be written.
 void save_safetensors(const std::filesystem::path& path, std::span<const TensorToSave> tensors,
                       const std::map<std::string, std::string>& metadata = {});

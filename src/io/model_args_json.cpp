@@ -1,0 +1,302 @@
+#include <fmt/ranges.h>
+
+#include <array>
+#include <cmath>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "io/json.h"
+#include "lille/model_args.h"
+
+namespace lille {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kAction = "load_config";
+constexpr std::string_view kModelType = "lille-130m";
+constexpr std::size_t kMaxConfigBytes = 16 << 20;
+constexpr double kMaxRopeTheta = 1e12;
+
+/// A key that holds a size. The bounds keep every product of sizes far below 2^63 and leave a wide margin
+/// above any model that a CPU can run.
+struct SizeKey {
+  const char* name;
+  const char* training_name;  ///< What the author's training code calls it, or nullptr.
+  int64_t ModelArgs::*member;
+  int64_t max;
+};
+
+constexpr std::array<SizeKey, 6> kSizeKeys = {
+    {{"block_size", nullptr, &ModelArgs::block_size, int64_t{1} << 20},
+     {"n_embd", nullptr, &ModelArgs::n_embd, int64_t{1} << 16},
+     {"n_head", "n_heads", &ModelArgs::n_head, int64_t{1} << 12},
+     {"n_kv_heads", nullptr, &ModelArgs::n_kv_heads, int64_t{1} << 12},
+     {"n_layer", "n_layers", &ModelArgs::n_layer, int64_t{1} << 12},
+     {"vocab_size", nullptr, &ModelArgs::vocab_size, int64_t{1} << 24}}};
+
+/// Reads one config.json into ModelArgs; every fault names the file and the key.
+class ConfigReader {
+ public:
+  ConfigReader(const json& config, const std::string& file) : config_(config), file_(file) {}
+
+  ModelArgs read() const {
+    ModelArgs args;
+    args.model_type = read_model_type();
+    check_nothing_is_missing();
+    for (const SizeKey& key : kSizeKeys)
+      args.*key.member = read_whole(key.name, *find_either(key.name, key.training_name), key.max);
+    args.layer_norm_eps = read_eps(config_.at("layer_norm_eps"));
+    check_rope();
+    args.rope_theta = read_number("rope_theta", *find_rope_theta(), 1, kMaxRopeTheta);
+    args.tie_word_embeddings = read_tie_word_embeddings();
+    args.rope_layout = read_rope_layout();
+    check_sizes(args);
+    args.quantization = read_quantization(args);
+    return args;
+  }
+
+ private:
+  [[noreturn]] void fail(ErrorCode code, std::string_view key, std::string_view expected,
+                         std::string_view found,
+                         std::string_view hint = "is this the config.json of a Lille checkpoint?") const {
+    raise(code, "[{}] {}: {}: expected {}, got {}. Hint: {}", kAction, file_, key, expected, found, hint);
+  }
+
+  /// The value of a key, or nullptr where it is absent.
+  static const json* find(const json& object, const char* key) {
+    const auto found = object.find(key);
+    return found == object.end() ? nullptr : &*found;
+  }
+
+  /// The value of an optional key, for which null means absent.
+  const json* find_optional(const char* key) const {
+    const json* value = find(config_, key);
+    return value == nullptr || value->is_null() ? nullptr : value;
+  }
+
+  const json* find_either(const char* name, const char* other_name) const {
+    const json* value = find(config_, name);
+    const json* other = other_name == nullptr ? nullptr : find(config_, other_name);
+    if (value != nullptr && other != nullptr && *value != *other)
+      fail(ErrorCode::kCorruptFile, name, fmt::format("the value of {}, {}", other_name, describe(*other)),
+           describe(*value), "remove the one that is wrong");
+    return value != nullptr ? value : other;
+  }
+
+  /// rope_theta of the top level or of rope_parameters.
+  const json* find_rope_theta() const {
+    const json* top = find(config_, "rope_theta");
+    const json* parameters = find_optional("rope_parameters");
+    if (parameters == nullptr) return top;
+    if (!parameters->is_object())
+      fail(ErrorCode::kCorruptFile, "rope_parameters", "an object", describe(*parameters));
+    const json* nested = find(*parameters, "rope_theta");
+    if (top != nullptr && nested != nullptr && *top != *nested)
+      fail(ErrorCode::kCorruptFile, "rope_theta",
+           fmt::format("the value of rope_parameters, {}", describe(*nested)), describe(*top),
+           "remove the one that is wrong");
+    return top != nullptr ? top : nested;
+  }
+
+  std::string read_model_type() const {
+    const json* value = find(config_, "model_type");
+    if (value == nullptr) return std::string(kModelType);
+    if (!value->is_string()) fail(ErrorCode::kCorruptFile, "model_type", "a string", describe(*value));
+    // mlx-lm picks the code of a model by this name, so another name is another architecture.
+    if (*value != kModelType)
+      fail(ErrorCode::kUnsupported, "model_type", fmt::format("\"{}\"", kModelType), describe(*value),
+           "this program runs Lille models only");
+    return std::string(kModelType);
+  }
+
+  void check_nothing_is_missing() const {
+    std::vector<std::string> missing;
+    const bool is_training_form = config_.contains("n_layers") || config_.contains("n_heads");
+    if (!config_.contains("model_type") && !is_training_form) missing.emplace_back("model_type");
+    for (const SizeKey& key : kSizeKeys)
+      if (find_either(key.name, key.training_name) == nullptr)
+        missing.push_back(
+            key.training_name == nullptr ? key.name : fmt::format("{} (or {})", key.name, key.training_name));
+    if (!config_.contains("layer_norm_eps")) missing.emplace_back("layer_norm_eps");
+    if (find_rope_theta() == nullptr) missing.emplace_back("rope_theta");
+    if (!missing.empty())
+      raise(ErrorCode::kCorruptFile,
+            "[{}] {}: expected all keys of a Lille model, got none for {}. Hint: is this the config.json of "
+            "a Lille "
+            "checkpoint?",
+            kAction, file_, fmt::join(missing, ", "));
+  }
+
+  int64_t read_whole(std::string_view key, const json& value, int64_t max) const {
+    // The parser makes every whole number from 0 unsigned, and a float of what exceeds 64 bits.
+    const uint64_t whole = value.is_number_unsigned() ? value.get<uint64_t>() : 0;
+    if (whole < 1 || whole > static_cast<uint64_t>(max))
+      fail(ErrorCode::kCorruptFile, key, fmt::format("a whole number from 1 to {}", max), describe(value));
+    return static_cast<int64_t>(whole);
+  }
+
+  double read_number(std::string_view key, const json& value, double min, double max) const {
+    if (!value.is_number() || !(value.get<double>() >= min) || !(value.get<double>() <= max))
+      fail(ErrorCode::kCorruptFile, key, fmt::format("a number from {} to {}", min, max), describe(value));
+    return value.get<double>();
+  }
+
+  float read_eps(const json& value) const {
+    const float eps = value.is_number() ? value.get<float>() : 0.0f;
+    if (!(eps > 0.0f && eps <= 1.0f))
+      fail(ErrorCode::kCorruptFile, "layer_norm_eps", "a number above 0 (as float32) and at most 1",
+           describe(value));
+    return eps;
+  }
+
+  bool read_tie_word_embeddings() const {
+    const json* value = find(config_, "tie_word_embeddings");
+    if (value == nullptr) return true;
+    if (!value->is_boolean())
+      fail(ErrorCode::kCorruptFile, "tie_word_embeddings", "true or false", describe(*value));
+    if (!value->get<bool>())
+      fail(ErrorCode::kUnsupported, "tie_word_embeddings", "true", "false",
+           "every Lille computes its logits with the token embedding; a separate output projection is not "
+           "supported");
+    return true;
+  }
+
+  void check_rope() const {
+    const json* scaling = find_optional("rope_scaling");
+    if (scaling != nullptr)
+      fail(ErrorCode::kUnsupported, "rope_scaling", "null or nothing", describe(*scaling),
+           "no Lille was trained with scaled rotary positions");
+    check_rope_type("rope_type", find_optional("rope_type"));
+    if (const json* parameters = find_optional("rope_parameters"))
+      check_rope_type("rope_parameters.rope_type", find(*parameters, "rope_type"));
+  }
+
+  void check_rope_type(std::string_view key, const json* value) const {
+    if (value != nullptr && !value->is_null() && *value != "default")
+      fail(ErrorCode::kUnsupported, key, "\"default\"", describe(*value),
+           "no Lille was trained with scaled rotary positions");
+  }
+
+  std::optional<RopeLayout> read_rope_layout() const {
+    const json* value = find_optional("rope_layout");
+    if (value == nullptr) return std::nullopt;
+    const auto layout =
+        value->is_string() ? rope_layout_from_name(value->get_ref<const std::string&>()) : std::nullopt;
+    if (!layout)
+      fail(ErrorCode::kCorruptFile, "rope_layout", "\"interleaved\", \"half\" or \"original\"",
+           describe(*value), "docs/ROPE.md explains them; without the key the layout is measured");
+    return layout;
+  }
+
+  void check_sizes(const ModelArgs& args) const {
+    if (args.n_embd % args.n_head != 0)
+      fail(ErrorCode::kCorruptFile, "n_head", fmt::format("a divisor of n_embd, {}", args.n_embd),
+           fmt::format("{}", args.n_head));
+    if (args.n_head % args.n_kv_heads != 0)
+      fail(ErrorCode::kCorruptFile, "n_kv_heads", fmt::format("a divisor of n_head, {}", args.n_head),
+           fmt::format("{}", args.n_kv_heads));
+    if (args.head_dim() % 2 != 0)
+      fail(ErrorCode::kCorruptFile, "n_head", "an even width of a head, since rotary positions turn pairs",
+           fmt::format("n_embd / n_head = {} / {} = {}", args.n_embd, args.n_head, args.head_dim()));
+    if (args.hidden_dim() == 0)
+      fail(ErrorCode::kCorruptFile, "n_embd", "at least 49", fmt::format("{}", args.n_embd),
+           "hidden_dim = 256 * round(int(8 * n_embd / 3) / 256), the nearest multiple of 256 with halves to "
+           "the even "
+           "one, is 0 here, an MLP without width");
+  }
+
+  std::optional<QuantizationArgs> read_quantization(const ModelArgs& args) const {
+    const json* value = find_optional("quantization");
+    const json* copy = find_optional("quantization_config");
+    if (value != nullptr && copy != nullptr && *value != *copy)
+      fail(ErrorCode::kCorruptFile, "quantization", "the same as quantization_config", "two that differ",
+           "mlx-lm writes one under both names; remove the one that is wrong");
+    const char* key = value != nullptr ? "quantization" : "quantization_config";
+    if (value == nullptr) value = copy;
+    if (value == nullptr) return std::nullopt;
+    if (!value->is_object()) fail(ErrorCode::kCorruptFile, key, "an object", describe(*value));
+    check_quantization_form(key, *value);
+    const QuantizationArgs quantization{.group_size = read_group_size(key, *value),
+                                        .bits = read_bits(key, *value)};
+    for (const auto& [name, width] : {std::pair("n_embd", args.n_embd), std::pair("q_size", args.q_size()),
+                                      std::pair("hidden_dim", args.hidden_dim())})
+      if (width % quantization.group_size != 0)
+        fail(ErrorCode::kCorruptFile, fmt::format("{}.group_size", key),
+             fmt::format("a divisor of {}, {}", name, width), fmt::format("{}", quantization.group_size));
+    return quantization;
+  }
+
+  /// MLX's affine form with one setting for all layers is what this version computes.
+  void check_quantization_form(const char* key, const json& quantization) const {
+    if (const json* method = find(quantization, "quant_method"))
+      fail(ErrorCode::kUnsupported, fmt::format("{}.quant_method", key), "MLX's form, which has no such key",
+           describe(*method), "convert the original checkpoint with mlx-lm, or use it without quantization");
+    for (const auto& [name, value] : quantization.items())
+      if (value.is_object() ||
+          (value.is_boolean() && name != "group_size" && name != "bits" && name != "mode"))
+        fail(ErrorCode::kUnsupported, fmt::format("{}.{}", key, printable(name)),
+             "no setting for a single layer", describe(value), "quantize all layers alike");
+    const json* mode = find(quantization, "mode");
+    if (mode != nullptr && *mode != "affine")
+      fail(ErrorCode::kUnsupported, fmt::format("{}.mode", key), "\"affine\"", describe(*mode),
+           "quantize with mlx-lm's default mode");
+  }
+
+  int64_t read_group_size(const char* key, const json& quantization) const {
+    const json* value = find(quantization, "group_size");
+    if (value == nullptr || !value->is_number_integer() || (*value != 32 && *value != 64 && *value != 128))
+      fail(ErrorCode::kCorruptFile, fmt::format("{}.group_size", key), "32, 64 or 128",
+           value == nullptr ? "none" : describe(*value), "these are MLX's group sizes");
+    return value->get<int64_t>();
+  }
+
+  int64_t read_bits(const char* key, const json& quantization) const {
+    const json* value = find(quantization, "bits");
+    const std::string name = fmt::format("{}.bits", key);
+    const int64_t bits = value != nullptr && value->is_number_integer() ? value->get<int64_t>() : 0;
+    if (bits == 2 || bits == 3 || bits == 4 || bits == 5 || bits == 6)
+      fail(ErrorCode::kUnsupported, name, "8", describe(*value), "this version computes with 8 bits only");
+    if (bits != 8)
+      fail(ErrorCode::kCorruptFile, name, "2, 3, 4, 5, 6 or 8", value == nullptr ? "none" : describe(*value),
+           "these are MLX's sizes of a code; this version computes with 8 bits only");
+    return bits;
+  }
+
+  const json& config_;
+  const std::string& file_;
+};
+
+}  // namespace
+
+ModelArgs ModelArgs::from_json(std::string_view text, const std::string& source) {
+  const std::string file = printable_path(source);
+  const json config = parse_json_object(text, {.action = kAction, .file = file});
+  return ConfigReader(config, file).read();
+}
+
+ModelArgs ModelArgs::load(const std::filesystem::path& path) {
+  return from_json(read_text_file(path, kMaxConfigBytes), path.string());
+}
+
+std::string ModelArgs::to_json() const {
+  json config = {
+      {"architectures", json::array({"LilleForCausalLM"})},
+      {"model_type", model_type},
+      // Through the shortest decimal of the float32, so that 1e-05 does not become 9.999999747378752e-06.
+      {"layer_norm_eps", std::stod(fmt::format("{}", layer_norm_eps))},
+      {"rope_theta", rope_theta},
+      {"tie_word_embeddings", tie_word_embeddings}};
+  for (const SizeKey& key : kSizeKeys) config[key.name] = this->*key.member;
+  if (rope_layout) config["rope_layout"] = rope_layout_name(*rope_layout);
+  if (quantization) {
+    const json object = {
+        {"group_size", quantization->group_size}, {"bits", quantization->bits}, {"mode", "affine"}};
+    config["quantization"] = object;
+    config["quantization_config"] = object;
+  }
+  return config.dump(4) + "\n";
+}
+
+}  // namespace lille
