@@ -1,0 +1,175 @@
+#include "lille/tokenizer.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "tokenizer/bpe.h"
+#include "tokenizer/quote_bytes.h"
+#include "tokenizer/split.h"
+#include "tokenizer/vocabulary.h"
+#include "tokenizer/vocabulary_files.h"
+
+namespace lille {
+namespace {
+
+/// Far above the 2.3 MB of the largest form.
+constexpr std::size_t kMaxFileBytes = std::size_t{64} << 20;
+
+/// A special token's name inside a text.
+struct SpecialMatch {
+  std::size_t begin;
+  SpecialToken token;
+};
+
+/// The first special token's name at or after `begin`.
+std::optional<SpecialMatch> find_special(std::string_view text, std::size_t begin) noexcept {
+  for (std::size_t pos = text.find("<|", begin); pos != std::string_view::npos;
+       pos = text.find("<|", pos + 1))
+    for (std::size_t token_idx = 0; token_idx < kSpecialTokenNames.size(); ++token_idx)
+      if (text.substr(pos).starts_with(kSpecialTokenNames[token_idx]))
+        return SpecialMatch{pos, static_cast<SpecialToken>(token_idx)};
+  return std::nullopt;
+}
+
+void append_ordinary(std::vector<int32_t>& ids, std::string_view text, const Vocabulary& vocabulary) {
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = piece_end(text, begin);
+    const std::string_view piece(text.data() + begin, end - begin);
+    const int32_t id = vocabulary.find(piece);
+    if (id != Vocabulary::kNone)
+      ids.push_back(id);
+    else
+      append_bpe(ids, piece, vocabulary);
+    begin = end;
+  }
+}
+
+void append_stretch(std::vector<int32_t>& ids, std::string_view text, const EncodeOptions& options,
+                    const Vocabulary& vocabulary) {
+  if (!options.add_prefix_space || text.empty() || text.front() == ' ')
+    return append_ordinary(ids, text, vocabulary);
+  append_ordinary(ids, ' ' + std::string(text), vocabulary);
+}
+
+}  // namespace
+
+struct Tokenizer::Tables {
+  Vocabulary vocabulary;
+};
+
+Tokenizer::Tokenizer(std::shared_ptr<const Tables> tables) : tables_(std::move(tables)) {}
+
+Tokenizer Tokenizer::load(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, ignored); };
+  if (has("vocab.json") && has("merges.txt"))
+    return from_vocab_and_merges(folder / "vocab.json", folder / "merges.txt");
+  if (has("tokenizer.json")) return from_tokenizer_json(folder / "tokenizer.json");
+  if (has("Hastings.pkl")) return from_pickle(folder / "Hastings.pkl");
+  raise(ErrorCode::kNotFound,
+        "[tokenizer] {}: expected vocab.json and merges.txt, or tokenizer.json, or Hastings.pkl, found none "
+        "of the three",
+        folder.string());
+}
+
+bool Tokenizer::exists(const std::filesystem::path& folder) noexcept {
+  std::error_code ignored;
+  const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, ignored); };
+  return (has("vocab.json") && has("merges.txt")) || has("tokenizer.json") || has("Hastings.pkl");
+}
+
+Tokenizer Tokenizer::from_vocab_and_merges(const std::filesystem::path& vocab,
+                                           const std::filesystem::path& merges) {
+  const std::string vocab_text = read_text_file(vocab, kMaxFileBytes);
+  const std::string merges_text = read_text_file(merges, kMaxFileBytes);
+  return Tokenizer(std::make_shared<const Tables>(
+      Tables{read_vocab_and_merges({vocab_text, vocab.string()}, {merges_text, merges.string()})}));
+}
+
+Tokenizer Tokenizer::from_tokenizer_json(const std::filesystem::path& path) {
+  const std::string text = read_text_file(path, kMaxFileBytes);
+  return Tokenizer(std::make_shared<const Tables>(Tables{read_tokenizer_json({text, path.string()})}));
+}
+
+Tokenizer Tokenizer::from_pickle(const std::filesystem::path& path) {
+  const std::string text = read_text_file(path, kMaxFileBytes);
+  return Tokenizer(std::make_shared<const Tables>(Tables{read_hastings_pickle({text, path.string()})}));
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  const Vocabulary& vocabulary = tables_->vocabulary;
+  std::vector<int32_t> ids;
+  // English has four to five bytes a token.
+  ids.reserve(text.size() / 4 + 8);
+  std::size_t begin = 0;
+  if (options.parse_special) {
+    while (const std::optional<SpecialMatch> match = find_special(text, begin)) {
+      append_stretch(ids, text.substr(begin, match->begin - begin), options, vocabulary);
+      ids.push_back(vocabulary.special_id(match->token));
+      begin = match->begin + kSpecialTokenNames[static_cast<std::size_t>(match->token)].size();
+    }
+  }
+  append_stretch(ids, text.substr(begin), options, vocabulary);
+  return ids;
+}
+
+std::vector<int32_t> Tokenizer::encode_piece(std::string_view bytes) const {
+  std::vector<int32_t> ids;
+  append_bpe(ids, bytes, tables_->vocabulary);
+  return ids;
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids) const {
+  std::string text;
+  for (const int32_t id : ids) text += token_bytes(id);
+  return text;
+}
+
+std::string_view Tokenizer::token_bytes(int32_t id) const {
+  if (id < 0 || id >= vocab_size())
+    raise(ErrorCode::kInvalidArgument, "[decode] token id: expected 0 to {}, got {}", vocab_size() - 1, id);
+  return tables_->vocabulary.bytes(id);
+}
+
+std::vector<int32_t> Tokenizer::apply_chat_template(std::span<const ChatMessage> messages) const {
+  std::vector<int32_t> ids = {bos_token_id()};
+  for (std::size_t message_idx = 0; message_idx < messages.size(); ++message_idx) {
+    const ChatMessage& message = messages[message_idx];
+    const bool from_user = message.role == "user";
+    if (!from_user && message.role != "assistant")
+      raise(ErrorCode::kInvalidArgument,
+            "[chat] message {}: expected the role \"user\" or \"assistant\", got {}. Hint: Lille has no "
+            "system role",
+            message_idx, quote_bytes(message.role));
+    if (from_user) ids.push_back(user_token_id());
+    append_ordinary(ids, message.content, tables_->vocabulary);
+    ids.push_back(from_user ? assistant_token_id() : eos_token_id());
+  }
+  return ids;
+}
+
+int64_t Tokenizer::vocab_size() const noexcept { return tables_->vocabulary.n_tokens(); }
+
+bool Tokenizer::is_special(int32_t id) const noexcept { return tables_->vocabulary.is_special(id); }
+
+int32_t Tokenizer::pad_token_id() const noexcept {
+  return tables_->vocabulary.special_id(SpecialToken::kPad);
+}
+int32_t Tokenizer::eos_token_id() const noexcept {
+  return tables_->vocabulary.special_id(SpecialToken::kEndOfText);
+}
+int32_t Tokenizer::assistant_token_id() const noexcept {
+  return tables_->vocabulary.special_id(SpecialToken::kAssistant);
+}
+int32_t Tokenizer::user_token_id() const noexcept {
+  return tables_->vocabulary.special_id(SpecialToken::kUser);
+}
+int32_t Tokenizer::bos_token_id() const noexcept {
+  return tables_->vocabulary.special_id(SpecialToken::kStartOfText);
+}
+
+}  // namespace lille
