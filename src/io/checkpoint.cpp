@@ -1,6 +1,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/check.h"
 #include "base/file.h"
@@ -56,13 +57,11 @@ WeightMap read_index(const fs::path& path) {
   return weight_map;
 }
 
+/// Sorted, each once.
 std::vector<std::string> shard_names(const WeightMap& weight_map) {
-  std::vector<std::string> shards;
-  for (const auto& [name, shard] : weight_map) shards.push_back(shard);
-  std::ranges::sort(shards);
-  const auto repeated = std::ranges::unique(shards);
-  shards.erase(repeated.begin(), repeated.end());
-  return shards;
+  std::set<std::string> shards;
+  for (const auto& [name, shard] : weight_map) shards.insert(shard);
+  return {shards.begin(), shards.end()};
 }
 
 std::vector<SafetensorsFile> open_shards(const fs::path& folder, std::span<const std::string> shards) {
