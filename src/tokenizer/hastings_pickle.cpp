@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 #include "tokenizer/pickle.h"
-#include "tokenizer/quote_bytes.h"
+#include "tokenizer/quote.h"
 #include "tokenizer/vocabulary_files.h"
 
 namespace lille {
@@ -27,7 +27,7 @@ int64_t id_of(const PickleDict::Item& item, Kind key_kind, std::string_view dict
           key_kind == Kind::kBytes ? "bytes" : "a str", item.key.kind_name());
   if (item.value.kind() != Kind::kInteger)
     raise(ErrorCode::kCorruptFile, "[tokenizer] {}: {}: token {}: expected an int, got {}", source, dict_name,
-          quote_bytes(item.key.text()), item.value.kind_name());
+          quote(item.key.text()), item.value.kind_name());
   return item.value.integer();
 }
 

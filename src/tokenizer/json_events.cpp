@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
-#include "tokenizer/quote_bytes.h"
+#include "tokenizer/quote.h"
 
 namespace lille {
 namespace {
@@ -75,7 +75,7 @@ class JsonEventReader : public nlohmann::json_sax<nlohmann::json> {
     // nlohmann numbers an overflow 406; everything else is the text's form.
     raise(ErrorCode::kCorruptFile, "[tokenizer] {}: expected JSON in UTF-8, got {} at byte {}, after {}",
           source_, exception.id == 406 ? "a number that is too large" : "something else", position,
-          quote_bytes(last_token));
+          quote(last_token));
   }
 
  private:

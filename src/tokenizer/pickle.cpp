@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "tokenizer/pickle_opcodes.h"
-#include "tokenizer/utf8.h"
 
 namespace lille {
 namespace {
@@ -87,7 +87,7 @@ class PickleReader {
   }
   void push_text(Kind kind, uint64_t n_bytes) {
     const std::string_view text = take(n_bytes);
-    if (kind == Kind::kString && !is_utf8(text))
+    if (kind == Kind::kString && !is_valid_utf8(text))
       fail(fmt::format("{}: expected UTF-8, got other bytes", opcode_name()));
     push(PickleValue::of_text(kind, text));
   }

@@ -7,8 +7,9 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "tokenizer/bpe.h"
-#include "tokenizer/quote_bytes.h"
+#include "tokenizer/quote.h"
 #include "tokenizer/split.h"
 #include "tokenizer/vocabulary.h"
 #include "tokenizer/vocabulary_files.h"
@@ -73,7 +74,7 @@ Tokenizer Tokenizer::load(const std::filesystem::path& folder) {
   raise(ErrorCode::kNotFound,
         "[tokenizer] {}: expected vocab.json and merges.txt, or tokenizer.json, or Hastings.pkl, found none "
         "of the three",
-        folder.string());
+        printable_path(folder));
 }
 
 bool Tokenizer::exists(const std::filesystem::path& folder) noexcept {
@@ -86,18 +87,19 @@ Tokenizer Tokenizer::from_vocab_and_merges(const std::filesystem::path& vocab,
                                            const std::filesystem::path& merges) {
   const std::string vocab_text = read_text_file(vocab, kMaxFileBytes);
   const std::string merges_text = read_text_file(merges, kMaxFileBytes);
-  return Tokenizer(std::make_shared<const Tables>(
-      Tables{read_vocab_and_merges({vocab_text, vocab.string()}, {merges_text, merges.string()})}));
+  return Tokenizer(std::make_shared<const Tables>(Tables{
+      read_vocab_and_merges({vocab_text, printable_path(vocab)}, {merges_text, printable_path(merges)})}));
 }
 
 Tokenizer Tokenizer::from_tokenizer_json(const std::filesystem::path& path) {
   const std::string text = read_text_file(path, kMaxFileBytes);
-  return Tokenizer(std::make_shared<const Tables>(Tables{read_tokenizer_json({text, path.string()})}));
+  return Tokenizer(std::make_shared<const Tables>(Tables{read_tokenizer_json({text, printable_path(path)})}));
 }
 
 Tokenizer Tokenizer::from_pickle(const std::filesystem::path& path) {
   const std::string text = read_text_file(path, kMaxFileBytes);
-  return Tokenizer(std::make_shared<const Tables>(Tables{read_hastings_pickle({text, path.string()})}));
+  return Tokenizer(
+      std::make_shared<const Tables>(Tables{read_hastings_pickle({text, printable_path(path)})}));
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
@@ -144,7 +146,7 @@ std::vector<int32_t> Tokenizer::apply_chat_template(std::span<const ChatMessage>
       raise(ErrorCode::kInvalidArgument,
             "[chat] message {}: expected the role \"user\" or \"assistant\", got {}. Hint: Lille has no "
             "system role",
-            message_idx, quote_bytes(message.role));
+            message_idx, quote(message.role));
     if (from_user) ids.push_back(user_token_id());
     append_ordinary(ids, message.content, tables_->vocabulary);
     ids.push_back(from_user ? assistant_token_id() : eos_token_id());

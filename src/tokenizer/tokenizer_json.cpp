@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/json_events.h"
-#include "tokenizer/quote_bytes.h"
+#include "tokenizer/quote.h"
 #include "tokenizer/vocabulary_files.h"
 
 namespace lille {
@@ -40,8 +40,7 @@ class TokenizerJsonVisitor : public JsonVisitor {
       if (!is_array) raise_type("model.merges", "an array", "an object");
       has_merges_ = true;
     } else if (path.is({"model", "vocab", path.key()})) {
-      raise_type("model.vocab " + quote_bytes(path.key()), "an integer id",
-                 is_array ? "an array" : "an object");
+      raise_type("model.vocab " + quote(path.key()), "an integer id", is_array ? "an array" : "an object");
     } else if (path.is({"normalizer"})) {
       raise(ErrorCode::kUnsupported,
             "[tokenizer] {}: normalizer: expected null, as Hastings has it, got an object", source_);
@@ -56,7 +55,7 @@ class TokenizerJsonVisitor : public JsonVisitor {
       builder_.add_special(added_content_, added_id_);
     } else if (path.is({"model", "merges", JsonPath::kElement}) && is_array) {
       if (n_merge_parts_ != 2)
-        raise_type("model.merges " + quote_bytes(merge_), "two tokens", std::to_string(n_merge_parts_));
+        raise_type("model.merges " + quote(merge_), "two tokens", std::to_string(n_merge_parts_));
       add_merge(std::exchange(merge_, {}));
       n_merge_parts_ = 0;
     }
@@ -85,23 +84,21 @@ class TokenizerJsonVisitor : public JsonVisitor {
   }
 
   void add_vocab_entry(std::string_view token, const JsonScalar& value) {
-    const std::string what =
-        value.kind == JsonScalar::Kind::kInteger ? "" : "model.vocab " + quote_bytes(token);
+    const std::string what = value.kind == JsonScalar::Kind::kInteger ? "" : "model.vocab " + quote(token);
     const int64_t id = integer_of(value, what);
     if (special_token_from_name(token)) {
       builder_.add_special(token, id);
       return;
     }
     if (!decode_byte_alphabet(bytes_, token))
-      raise_type("model.vocab " + quote_bytes(token), "characters of GPT-2's byte alphabet", "another");
+      raise_type("model.vocab " + quote(token), "characters of GPT-2's byte alphabet", "another");
     builder_.add_token(bytes_, id);
   }
 
   /// Merges stand in the file as "a b" or as ["a", "b"]; they are checked once the vocabulary is whole.
   void add_merge(std::string_view merge) {
     if (merge.find('\n') != std::string_view::npos)
-      raise_type("model.merges " + quote_bytes(merge), "two tokens with a space between them",
-                 "a line break");
+      raise_type("model.merges " + quote(merge), "two tokens with a space between them", "a line break");
     merge_lines_.append(merge) += '\n';
   }
   void add_merge_part(std::string_view token) {
@@ -116,8 +113,7 @@ class TokenizerJsonVisitor : public JsonVisitor {
                                                                          : "";
     if (!wanted.empty() && text_of(value, path.key()) != wanted)
       raise(ErrorCode::kUnsupported, "[tokenizer] {}: {}: expected {}, as Hastings has it, got {}", source_,
-            path.is({"model", "type"}) ? "model.type" : "pre_tokenizer.type", wanted,
-            quote_bytes(value.text));
+            path.is({"model", "type"}) ? "model.type" : "pre_tokenizer.type", wanted, quote(value.text));
     if (path.is({"normalizer"}) && value.kind != JsonScalar::Kind::kNull)
       raise_type("normalizer", "null", value.kind_name());
     if (path.is({"model", "vocab"})) raise_type("model.vocab", "an object", value.kind_name());

@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/json_events.h"
-#include "tokenizer/quote_bytes.h"
+#include "tokenizer/quote.h"
 #include "tokenizer/vocabulary_files.h"
 
 namespace lille {
@@ -24,7 +24,7 @@ class VocabVisitor : public JsonVisitor {
     if (!decode_byte_alphabet(bytes_, path.key()))
       raise(ErrorCode::kCorruptFile,
             "[tokenizer] {}: token {} with id {}: expected characters of GPT-2's byte alphabet, got another",
-            source_, quote_bytes(path.key()), value.integer);
+            source_, quote(path.key()), value.integer);
     builder_.add_token(bytes_, value.integer);
   }
 
@@ -44,7 +44,7 @@ class VocabVisitor : public JsonVisitor {
   }
   [[noreturn]] void raise_no_id(const JsonPath& path, std::string_view found) const {
     raise(ErrorCode::kCorruptFile, "[tokenizer] {}: token {}: expected an integer id, got {}", source_,
-          quote_bytes(path.key()), found);
+          quote(path.key()), found);
   }
 
   const std::string& source_;
@@ -71,7 +71,7 @@ class MergeChecker {
     if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos)
       raise(ErrorCode::kCorruptFile,
             "[tokenizer] {}: merge {} {}: expected two tokens with a space between them", source_,
-            line_number, quote_bytes(line));
+            line_number, quote(line));
     take_token(left_, line.substr(0, space), line_number);
     take_token(right_, line.substr(space + 1), line_number);
     left_ += right_;
@@ -79,13 +79,13 @@ class MergeChecker {
     if (id == Vocabulary::kNone)
       raise(ErrorCode::kCorruptFile,
             "[tokenizer] {}: merge {} {}: expected a token in the vocabulary, it makes none", source_,
-            line_number, quote_bytes(line));
+            line_number, quote(line));
     if (id != next_id_)
       raise(ErrorCode::kCorruptFile,
             "[tokenizer] {}: merge {} {}: expected to make token {}, got {}. Hint: the ids of Hastings are "
             "the order of its "
             "merges",
-            source_, line_number, quote_bytes(line), next_id_, id);
+            source_, line_number, quote(line), next_id_, id);
     ++next_id_;
   }
 
@@ -102,7 +102,7 @@ class MergeChecker {
   void take_token(std::string& bytes, std::string_view text, int64_t line_number) const {
     if (!decode_byte_alphabet(bytes, text) || vocabulary_.find(bytes) == Vocabulary::kNone)
       raise(ErrorCode::kCorruptFile, "[tokenizer] {}: merge {}: expected tokens of the vocabulary, got {}",
-            source_, line_number, quote_bytes(text));
+            source_, line_number, quote(text));
   }
 
   const Vocabulary& vocabulary_;

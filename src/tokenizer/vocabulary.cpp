@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "base/dtype.h"
-#include "tokenizer/quote_bytes.h"
+#include "tokenizer/quote.h"
 
 namespace lille {
 namespace {
@@ -75,10 +75,10 @@ VocabularyBuilder::VocabularyBuilder(std::string source) : source_(std::move(sou
 void VocabularyBuilder::add_entry(std::string_view bytes, int64_t id, bool is_special) {
   if (bytes.empty() || bytes.size() > Vocabulary::kMaxTokenBytes)
     raise(ErrorCode::kCorruptFile, "[tokenizer] {}: token {} with id {}: expected 1 to {} bytes, got {}",
-          source_, quote_bytes(bytes), id, Vocabulary::kMaxTokenBytes, bytes.size());
+          source_, quote(bytes), id, Vocabulary::kMaxTokenBytes, bytes.size());
   if (id < 0 || id >= Vocabulary::kMaxTokens)
     raise(ErrorCode::kCorruptFile, "[tokenizer] {}: token {}: expected an id from 0 to {}, got {}", source_,
-          quote_bytes(bytes), Vocabulary::kMaxTokens - 1, id);
+          quote(bytes), Vocabulary::kMaxTokens - 1, id);
   entries_.push_back({static_cast<uint32_t>(vocabulary_.pool_.size()), static_cast<uint32_t>(bytes.size()),
                       static_cast<int32_t>(id), is_special});
   vocabulary_.pool_.append(bytes);
@@ -96,7 +96,7 @@ void VocabularyBuilder::add_special(std::string_view name, int64_t id) {
           "[tokenizer] {}: special token {}: expected one of <|pad|>, <|endoftext|>, <|assistant|>, <|user|> "
           "and "
           "<|startoftext|>. Hint: only Lille's tokenizer, Hastings, is understood",
-          source_, quote_bytes(name));
+          source_, quote(name));
   int64_t& known_id = special_ids_[static_cast<std::size_t>(*token)];
   if (known_id == id) return;
   if (known_id >= 0)
@@ -112,7 +112,7 @@ void VocabularyBuilder::place_entries() {
   vocabulary_.offsets_.assign(n_tokens, 0);
   vocabulary_.lengths_.assign(n_tokens, 0);
   const auto text_of = [&](const Entry& entry) {
-    return quote_bytes(std::string_view(vocabulary_.pool_).substr(entry.offset, entry.n_bytes));
+    return quote(std::string_view(vocabulary_.pool_).substr(entry.offset, entry.n_bytes));
   };
   for (const Entry& entry : entries_) {
     const auto token_idx = static_cast<std::size_t>(entry.id);
@@ -123,7 +123,7 @@ void VocabularyBuilder::place_entries() {
     if (vocabulary_.lengths_[token_idx] != 0)
       raise(ErrorCode::kCorruptFile,
             "[tokenizer] {}: tokens {} and {}: expected different ids, got {} for both", source_,
-            quote_bytes(vocabulary_.bytes(entry.id)), text_of(entry), entry.id);
+            quote(vocabulary_.bytes(entry.id)), text_of(entry), entry.id);
     vocabulary_.offsets_[token_idx] = entry.offset;
     vocabulary_.lengths_[token_idx] = entry.n_bytes;
   }
@@ -153,7 +153,7 @@ void VocabularyBuilder::index_tokens() {
     const std::string_view bytes = vocabulary_.bytes(entry.id);
     if (!vocabulary_.insert(bytes, entry.id))
       raise(ErrorCode::kCorruptFile, "[tokenizer] {}: token {}: expected once, got ids {} and {}", source_,
-            quote_bytes(bytes), vocabulary_.find(bytes), entry.id);
+            quote(bytes), vocabulary_.find(bytes), entry.id);
   }
   for (std::size_t byte = 0; byte < 256; ++byte) {
     const char text = static_cast<char>(byte);
@@ -161,7 +161,7 @@ void VocabularyBuilder::index_tokens() {
     if (vocabulary_.byte_ids_[byte] == Vocabulary::kNone)
       raise(ErrorCode::kCorruptFile,
             "[tokenizer] {}: expected a token for each of the 256 bytes, found none for {}", source_,
-            quote_bytes({&text, 1}));
+            quote({&text, 1}));
   }
   vocabulary_.pair_ids_.assign(std::size_t{256} * 256, Vocabulary::kNone);
   for (const Entry& entry : entries_) {
