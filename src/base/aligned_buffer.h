@@ -6,13 +6,14 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <utility>
 
 #include "base/check.h"
 
 namespace lille {
 
-/// An owned array of trivially copyable T on a 64-byte boundary, not initialised: pages that nobody writes cost
-/// no memory, so a buffer for the longest context may be reserved at once.
+/// An owned array of trivially copyable T on a 64-byte boundary, not initialised: pages that nobody writes
+/// cost no memory, so a buffer for the longest context may be reserved at once.
 template <typename T>
 class AlignedBuffer {
  public:
@@ -24,10 +25,20 @@ class AlignedBuffer {
   explicit AlignedBuffer(std::size_t n_elements) : n_elements_(n_elements) {
     if (n_elements == 0) return;
     if (n_elements > (std::numeric_limits<std::size_t>::max() - kAlignment) / sizeof(T))
-      raise(ErrorCode::kOutOfMemory, "[AlignedBuffer] {} elements of {} bytes do not fit", n_elements, sizeof(T));
+      raise(ErrorCode::kOutOfMemory, "[AlignedBuffer] {} elements of {} bytes do not fit", n_elements,
+            sizeof(T));
     const std::size_t n_bytes = (n_elements * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
     data_.reset(static_cast<T*>(std::aligned_alloc(kAlignment, n_bytes)));
     if (data_ == nullptr) raise(ErrorCode::kOutOfMemory, "[AlignedBuffer] could not get {} bytes", n_bytes);
+  }
+
+  /// The buffer that gives its memory away is empty.
+  AlignedBuffer(AlignedBuffer&& other) noexcept
+      : data_(std::move(other.data_)), n_elements_(std::exchange(other.n_elements_, 0)) {}
+  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(n_elements_, other.n_elements_);
+    return *this;
   }
 
   T* data() noexcept { return data_.get(); }
