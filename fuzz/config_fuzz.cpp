@@ -12,8 +12,9 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
-/// What the rest of the program relies on once a config was accepted.
-void check_args(const lille::ModelArgs& args) {
+/// What the rest of the program relies on once a config was accepted; an Error here ends the run, as it
+/// should.
+void check_args(const lille::ModelArgs& args) noexcept {
   require(args.head_dim() > 0 && args.head_dim() % 2 == 0);
   require(args.n_rep() > 0 && args.q_size() == args.n_embd && args.hidden_dim() > 0);
   int64_t n_parameters = 0;
@@ -35,7 +36,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t n_bytes) 
   } catch (const lille::Error& error) {
     const std::string_view message = error.what();
     require(lille::is_valid_utf8(message) && message.find('\n') == message.npos && message.size() < 4000);
-    require(message.find("written") == message.npos);
   }
   return 0;
 }
