@@ -39,7 +39,7 @@ planted() {
 }
 
 clean_tree
-for rule in includes words layout; do
+for rule in includes words layout links; do
   run_rule "$rule" || { printf '%s.sh fails on a clean tree\n' "$rule"; n_failed=$((n_failed + 1)); }
 done
 
@@ -63,5 +63,8 @@ planted layout src/io/b.cpp '' 'has no tests/io/b_test.cpp'
 planted layout src/io/a.h "$(printf '\\n%.0s' {1..600})" 'lines, at most'
 planted layout src/io/a.h '// \303\251' 'not ASCII'
 planted layout tests/architecture/exceptions.txt 'untested src/io/b.cpp gone' 'excuses nothing'
+
+planted links docs/A.md 'see [b](B.md)' 'links to B.md'
+planted links src/io/a.cpp '// see do''cs/NONE.md' 'speaks of docs/NONE.md'
 
 ((n_failed == 0)) || exit 1
