@@ -1,0 +1,123 @@
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace lille::kernels::avx2 {
+namespace {
+
+/// Eight float32 lanes: the primitives that src/kernels/simd is written over. `_n` reads or writes the first
+/// n lanes only, 0 < n < kLanes, and reads the others as zero.
+struct Vec {
+  using F = __m256;
+  static constexpr int64_t kLanes = 8;
+
+  // 3 x 4 accumulators, 3 inputs and 1 weight use all 16 registers.
+  static constexpr int kTileRows = 3;
+  /// Outputs computed side by side for one row: enough chains to hide the latency of a fused multiply-add.
+  static constexpr int kRowOuts = 8;
+  /// Each quantised output also needs its scale and bias in registers.
+  static constexpr int kQuantisedRowOuts = 4;
+
+  static F zero() { return _mm256_setzero_ps(); }
+  static F set(float value) { return _mm256_set1_ps(value); }
+  static F load(const void* from) { return _mm256_loadu_ps(static_cast<const float*>(from)); }
+  static F load_n(const void* from, int64_t n) {
+    return _mm256_maskload_ps(static_cast<const float*>(from), first(n));
+  }
+  static void store(float* to, F v) { _mm256_storeu_ps(to, v); }
+  static void store_n(float* to, F v, int64_t n) { _mm256_maskstore_ps(to, first(n), v); }
+  static F keep_n(F v, int64_t n) { return _mm256_and_ps(v, _mm256_castsi256_ps(first(n))); }
+
+  static F load_bf16(const void* from) { return from_bf16(load_8_halves(from)); }
+  static F load_bf16_n(const void* from, int64_t n) { return from_bf16(load_n_halves(from, n)); }
+  static F load_f16(const void* from) { return _mm256_cvtph_ps(load_8_halves(from)); }
+  static F load_f16_n(const void* from, int64_t n) { return _mm256_cvtph_ps(load_n_halves(from, n)); }
+  static F load_u8(const void* from) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(from))));
+  }
+
+  /// a * b + c, rounded once.
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static F add(F a, F b) { return _mm256_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm256_div_ps(a, b); }
+  static F sqrt(F a) { return _mm256_sqrt_ps(a); }
+  /// b where either is NaN.
+  static F max(F a, F b) { return _mm256_max_ps(a, b); }
+  /// b where either is NaN.
+  static F min(F a, F b) { return _mm256_min_ps(a, b); }
+  static F round(F a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  /// a * 2^n for whole n in [-250, 250] and a near 1. Two factors, because 2^n alone can leave the exponent's
+  /// range; only the second product rounds.
+  static F scale_by_power(F a, F n) {
+    const __m256i whole = _mm256_cvtps_epi32(n);
+    const __m256i half = _mm256_srai_epi32(whole, 1);
+    return mul(mul(a, power_of_2(half)), power_of_2(_mm256_sub_epi32(whole, half)));
+  }
+
+  static float first_lane(F a) { return _mm256_cvtss_f32(a); }
+
+  /// The sums of four vectors. Halves are folded onto each other until one lane is left, the order of every
+  /// sum of lanes in this folder.
+  static __m128 sum4(F a, F b, F c, F d) {
+    const F ab = add(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+    const F cd = add(_mm256_permute2f128_ps(c, d, 0x20), _mm256_permute2f128_ps(c, d, 0x31));
+    const F pairs = add(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+    const F sums = add(_mm256_shuffle_ps(pairs, pairs, 0x88), _mm256_shuffle_ps(pairs, pairs, 0xdd));
+    return _mm_unpacklo_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
+  }
+  static float sum(F a) { return _mm_cvtss_f32(sum4(a, a, a, a)); }
+  /// The largest lane; no lane may be NaN.
+  static float largest(F a) {
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+  }
+
+  /// Bit i says that lanes i are equal.
+  static uint32_t equal(F a, F b) {
+    return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)));
+  }
+
+  /// Eight float64 lanes.
+  struct DoubleSum {
+    __m256d low = _mm256_setzero_pd();
+    __m256d high = _mm256_setzero_pd();
+
+    void add(F a) {
+      low = _mm256_add_pd(low, _mm256_cvtps_pd(_mm256_castps256_ps128(a)));
+      high = _mm256_add_pd(high, _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)));
+    }
+    double total() const {
+      double lanes[4];
+      _mm256_storeu_pd(lanes, _mm256_add_pd(low, high));
+      return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+    }
+  };
+
+ private:
+  static __m256i first(int64_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+  static __m128i load_8_halves(const void* from) {
+    return _mm_loadu_si128(static_cast<const __m128i*>(from));
+  }
+  static __m128i load_n_halves(const void* from, int64_t n) {
+    uint16_t halves[8] = {};
+    __builtin_memcpy(halves, from, static_cast<std::size_t>(2 * n));
+    return load_8_halves(halves);
+  }
+  static F from_bf16(__m128i bits) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+  }
+  static F power_of_2(__m256i n) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+  }
+};
+
+}  // namespace
+}  // namespace lille::kernels::avx2

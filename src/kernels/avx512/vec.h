@@ -1,0 +1,102 @@
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace lille::kernels::avx512 {
+namespace {
+
+/// Sixteen float32 lanes: the primitives that src/kernels/simd is written over. `_n` reads or writes the
+/// first n lanes only, 0 < n < kLanes, and reads the others as zero.
+struct Vec {
+  using F = __m512;
+  static constexpr int64_t kLanes = 16;
+
+  // 6 x 4 accumulators, 4 weights and 1 input use 29 of the 32 registers.
+  static constexpr int kTileRows = 6;
+  /// Outputs computed side by side for one row: enough chains to hide the latency of a fused multiply-add.
+  static constexpr int kRowOuts = 8;
+  static constexpr int kQuantisedRowOuts = 8;
+
+  static __mmask16 first(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
+
+  static F zero() { return _mm512_setzero_ps(); }
+  static F set(float value) { return _mm512_set1_ps(value); }
+  static F load(const void* from) { return _mm512_loadu_ps(from); }
+  static F load_n(const void* from, int64_t n) { return _mm512_maskz_loadu_ps(first(n), from); }
+  static void store(float* to, F v) { _mm512_storeu_ps(to, v); }
+  static void store_n(float* to, F v, int64_t n) { _mm512_mask_storeu_ps(to, first(n), v); }
+  static F keep_n(F v, int64_t n) { return _mm512_maskz_mov_ps(first(n), v); }
+
+  static F load_bf16(const void* from) {
+    return from_bf16(_mm256_loadu_si256(static_cast<const __m256i*>(from)));
+  }
+  static F load_bf16_n(const void* from, int64_t n) {
+    return from_bf16(_mm256_maskz_loadu_epi16(first(n), from));
+  }
+  static F load_f16(const void* from) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(from)));
+  }
+  static F load_f16_n(const void* from, int64_t n) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(n), from));
+  }
+  static F load_u8(const void* from) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(from))));
+  }
+
+  /// a * b + c, rounded once.
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F add(F a, F b) { return _mm512_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm512_div_ps(a, b); }
+  static F sqrt(F a) { return _mm512_sqrt_ps(a); }
+  /// b where either is NaN.
+  static F max(F a, F b) { return _mm512_max_ps(a, b); }
+  /// b where either is NaN.
+  static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  /// a * 2^n for whole n, rounded once.
+  static F scale_by_power(F a, F n) { return _mm512_scalef_ps(a, n); }
+
+  static float first_lane(F a) { return _mm512_cvtss_f32(a); }
+
+  /// The sums of four vectors. Halves are folded onto each other until one lane is left, the order of every
+  /// sum of lanes in this folder.
+  static __m128 sum4(F a, F b, F c, F d) {
+    const F ab = add(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    const F cd = add(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    const F abcd = add(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    const F pairs = add(abcd, _mm512_permute_ps(abcd, 0x4e));
+    const F sums = add(pairs, _mm512_permute_ps(pairs, 0xb1));
+    const __m512i lanes = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    return _mm512_castps512_ps128(_mm512_permutexvar_ps(lanes, sums));
+  }
+  static float sum(F a) { return _mm_cvtss_f32(sum4(a, a, a, a)); }
+  /// The largest lane; no lane may be NaN.
+  static float largest(F a) { return _mm512_reduce_max_ps(a); }
+
+  /// Bit i says that lanes i are equal.
+  static uint32_t equal(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+
+  /// Sixteen float64 lanes.
+  struct DoubleSum {
+    __m512d low = _mm512_setzero_pd();
+    __m512d high = _mm512_setzero_pd();
+
+    void add(F a) {
+      low = _mm512_add_pd(low, _mm512_cvtps_pd(_mm512_castps512_ps256(a)));
+      high = _mm512_add_pd(high, _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)));
+    }
+    double total() const { return _mm512_reduce_add_pd(_mm512_add_pd(low, high)); }
+  };
+
+ private:
+  static F from_bf16(__m256i bits) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+  }
+};
+
+}  // namespace
+}  // namespace lille::kernels::avx512

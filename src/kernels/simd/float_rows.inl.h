@@ -1,0 +1,125 @@
+#pragma once
+
+#include "kernels/kernel_types.h"
+#include "kernels/simd/unroll.h"
+
+namespace lille::kernels::simd {
+namespace {
+
+using Byte = unsigned char;
+
+constexpr int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/// Loads of one float kind at any address, as float32 lanes.
+template <typename V, FloatKind kKind>
+struct Floats {
+  using F = typename V::F;
+  static constexpr int64_t kBytes = kKind == FloatKind::kF32 ? 4 : 2;
+
+  static F load(const void* from) {
+    if constexpr (kKind == FloatKind::kF32) return V::load(from);
+    if constexpr (kKind == FloatKind::kF16) return V::load_f16(from);
+    if constexpr (kKind == FloatKind::kBF16) return V::load_bf16(from);
+  }
+  static F load_n(const void* from, int64_t n) {
+    if constexpr (kKind == FloatKind::kF32) return V::load_n(from, n);
+    if constexpr (kKind == FloatKind::kF16) return V::load_f16_n(from, n);
+    if constexpr (kKind == FloatKind::kBF16) return V::load_bf16_n(from, n);
+  }
+  /// One element in every lane.
+  static F broadcast(const void* from) {
+    if constexpr (kKind == FloatKind::kF32) {
+      float value;
+      __builtin_memcpy(&value, from, sizeof(value));
+      return V::set(value);
+    } else if constexpr (kKind == FloatKind::kBF16) {
+      uint16_t half;
+      __builtin_memcpy(&half, from, sizeof(half));
+      const uint32_t bits = uint32_t{half} << 16;
+      float value;
+      __builtin_memcpy(&value, &bits, sizeof(value));
+      return V::set(value);
+    } else {
+      return V::set(V::first_lane(V::load_f16_n(from, 1)));
+    }
+  }
+};
+
+/// Where a tile of rows begins. Rows past the last are read as the last: a tile is always full, and what it
+/// computes too much is not stored.
+struct RowRange {
+  int64_t first = 0;
+  int64_t last = 0;
+
+  int64_t at(int64_t idx) const { return min_of(first + idx, last); }
+};
+
+/// kRows rows of an array of a float kind, read in step. A policy of dot_tile.
+template <typename V, FloatKind kKind, int kRows>
+struct FloatRows {
+  using F = typename V::F;
+  using Load = Floats<V, kKind>;
+  static constexpr int kCount = kRows;
+
+  const Byte* rows[kRows];
+  int64_t n_cols;
+
+  FloatRows(const void* data, int64_t n_cols_of_row, RowRange range) : n_cols(n_cols_of_row) {
+    for (int idx = 0; idx < kRows; ++idx)
+      rows[idx] = static_cast<const Byte*>(data) + range.at(idx) * n_cols * Load::kBytes;
+  }
+
+  /// Columns that share what begin_segment sets.
+  int64_t segment_cols() const { return n_cols; }
+  void begin_segment(int64_t) {}
+  F load(int idx, int64_t col) const { return Load::load(rows[idx] + col * Load::kBytes); }
+  F load_n(int idx, int64_t col, int64_t n) const { return Load::load_n(rows[idx] + col * Load::kBytes, n); }
+
+  /// Asks for the same place of the next tile: rows are too short for the processor to foresee the jump.
+  void prefetch(int idx, int64_t col) const {
+    __builtin_prefetch(rows[idx] + (kRows * n_cols + col) * Load::kBytes);
+  }
+};
+
+/// kRows rows of a quantised matrix: code * scale + bias, rounded once. A policy of dot_tile.
+template <typename V, FloatKind kScaleKind, int kRows>
+struct QuantisedRows {
+  using F = typename V::F;
+  using Scales = Floats<V, kScaleKind>;
+  static constexpr int kCount = kRows;
+
+  const Byte* codes[kRows];
+  const Byte* scales[kRows];
+  const Byte* biases[kRows];
+  int64_t n_cols;
+  int64_t group_size;
+  F scale[kRows];
+  F bias[kRows];
+
+  QuantisedRows(const WeightMatrix& weight, RowRange range)
+      : n_cols(weight.n_in), group_size(weight.group_size) {
+    for (int idx = 0; idx < kRows; ++idx) {
+      const int64_t first_group = range.at(idx) * (n_cols / group_size) * Scales::kBytes;
+      codes[idx] = static_cast<const Byte*>(weight.data) + range.at(idx) * n_cols;
+      scales[idx] = static_cast<const Byte*>(weight.scales) + first_group;
+      biases[idx] = static_cast<const Byte*>(weight.biases) + first_group;
+    }
+  }
+
+  int64_t segment_cols() const { return group_size; }
+  void begin_segment(int64_t segment_idx) {
+    LILLE_UNROLL
+    for (int idx = 0; idx < kRows; ++idx) {
+      scale[idx] = Scales::broadcast(scales[idx] + segment_idx * Scales::kBytes);
+      bias[idx] = Scales::broadcast(biases[idx] + segment_idx * Scales::kBytes);
+    }
+  }
+  F load(int idx, int64_t col) const { return V::fma(V::load_u8(codes[idx] + col), scale[idx], bias[idx]); }
+  /// Never called: groups are whole vectors.
+  F load_n(int, int64_t, int64_t) const { return V::zero(); }
+
+  void prefetch(int idx, int64_t col) const { __builtin_prefetch(codes[idx] + kRows * n_cols + col); }
+};
+
+}  // namespace
+}  // namespace lille::kernels::simd

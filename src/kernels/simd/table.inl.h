@@ -1,0 +1,30 @@
+#pragma once
+
+#include "kernels/simd/attention.inl.h"
+#include "kernels/simd/matmul.inl.h"
+#include "kernels/simd/rows.inl.h"
+
+namespace lille::kernels::simd {
+namespace {
+
+/// The table of a vector type V. What an instruction set does better in its own way, its file replaces
+/// afterwards.
+template <typename V>
+constexpr KernelTable make_table(std::string_view name, std::string_view required_features) {
+  return {
+      .name = name,
+      .required_features = required_features,
+      .matmul_scratch_floats = matmul_scratch_floats<V>,
+      .matmul = matmul<V>,
+      .dequantize_row = dequantize_row<V>,
+      .rms_norm = rms_norm<V>,
+      .swiglu = swiglu<V>,
+      .add = add<V>,
+      .attention = attention<V>,
+      .log_sum_exp = log_sum_exp<V>,
+      .argmax = argmax<V>,
+  };
+}
+
+}  // namespace
+}  // namespace lille::kernels::simd

@@ -1,0 +1,125 @@
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "kernels/kernel_cases.h"
+
+namespace lille::kernels {
+namespace {
+
+struct Case {
+  FloatKind kind = FloatKind::kF32;
+  int64_t n_keys = 0;
+  int64_t head_dim = 0;
+  int64_t n_rep = 0;
+};
+
+struct Inputs {
+  std::vector<float> queries;
+  std::vector<float> values;  ///< As the cache holds them.
+  OddBytes keys;
+  OddBytes cached_values;
+};
+
+Inputs make_inputs(const Case& shape) {
+  const auto n_cached = static_cast<std::size_t>(shape.n_keys * shape.head_dim);
+  Inputs inputs;
+  inputs.queries = random_floats(static_cast<std::size_t>(shape.n_rep * shape.head_dim), 21, 2.0f);
+  inputs.values = random_floats(n_cached, 22);
+  inputs.keys = encode_floats(random_floats(n_cached, 23), shape.kind);
+  inputs.cached_values = encode_floats(inputs.values, shape.kind);
+  return inputs;
+}
+
+std::vector<float> attend(const KernelTable& table, const Case& shape, Inputs& inputs,
+                          int64_t first_rep = 0) {
+  std::vector<float> out(static_cast<std::size_t>((shape.n_rep - first_rep) * shape.head_dim), -99.0f);
+  table.attention({.out = out.data(),
+                   .queries = inputs.queries.data() + first_rep * shape.head_dim,
+                   .keys = inputs.keys.data(),
+                   .values = inputs.cached_values.data(),
+                   .cache_kind = shape.kind,
+                   .n_rep = shape.n_rep - first_rep,
+                   .n_keys = shape.n_keys,
+                   .head_dim = shape.head_dim,
+                   .scale = 1 / std::sqrt(static_cast<float>(shape.head_dim))});
+  return out;
+}
+
+/// A score is a chain of head_dim/8 + 4 roundings of a sum at most |q||k|/sqrt(d); its error moves the
+/// logarithm of a weight, so a weighted mean of values moves by at most twice that times the largest value.
+/// The mean itself is a chain of at most n_keys roundings, and exp is within 2 units.
+double tolerance(const Case& shape, const Inputs& inputs) {
+  double largest_value = 0;
+  for (const float value : inputs.values) largest_value = std::max(largest_value, double{std::abs(value)});
+  // Components of the queries have deviation 2, of the keys 1: |q||k|/sqrt(d) stays below 4 * sqrt(d).
+  const auto head_dim = static_cast<double>(shape.head_dim);
+  const double score_error = (head_dim / 8 + 5) * kRoundoff * 4 * std::sqrt(head_dim);
+  return (2 * score_error + static_cast<double>(shape.n_keys + 16) * kRoundoff) * largest_value;
+}
+
+using Attention = EveryTable;
+
+TEST_P(Attention, EqualsTheReference) {
+  for (const FloatKind kind : {FloatKind::kF32, FloatKind::kF16, FloatKind::kBF16})
+    for (const int64_t head_dim : {2, 10, 24, 32, 64, 128})
+      for (const int64_t n_rep : {1, 2, 3, 4, 5, 6, 7, 13})
+        for (int64_t n_keys = 1; n_keys <= 100; n_keys += n_rep == 5 ? 1 : 31) {
+          const Case shape = {kind, n_keys, head_dim, n_rep};
+          Inputs inputs = make_inputs(shape);
+          const std::vector<float> actual = attend(table(), shape, inputs);
+          const std::vector<float> expected = attend(reference_table(), shape, inputs);
+          for (std::size_t idx = 0; idx < actual.size(); ++idx)
+            ASSERT_NEAR(actual[idx], expected[idx], tolerance(shape, inputs))
+                << table().name << " kind " << static_cast<int>(kind) << " head_dim " << head_dim << " n_rep "
+                << n_rep << " n_keys " << n_keys << " element " << idx;
+        }
+}
+
+TEST_P(Attention, HeadsBesideItDoNotChangeAHeadsBits) {
+  for (const FloatKind kind : {FloatKind::kF32, FloatKind::kF16, FloatKind::kBF16})
+    for (const int64_t n_keys : {1, 31, 32, 33, 64, 77}) {
+      const Case shape = {kind, n_keys, 24, 13};
+      Inputs inputs = make_inputs(shape);
+      const std::vector<float> all = attend(table(), shape, inputs);
+      for (int64_t first_rep = 1; first_rep < shape.n_rep; ++first_rep) {
+        const std::vector<float> expected(all.begin() + first_rep * shape.head_dim, all.end());
+        expect_same_bits(attend(table(), shape, inputs, first_rep), expected,
+                         fmt::format("from head {}", first_rep));
+      }
+    }
+}
+
+TEST_P(Attention, KeysPastTheRowAreNotSeen) {
+  const Case seen = {FloatKind::kF32, 45, 32, 5};
+  Inputs inputs = make_inputs({FloatKind::kF32, 64, 32, 5});
+  const std::vector<float> before = attend(table(), seen, inputs);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (int64_t idx = 45 * 32; idx < 64 * 32; ++idx) {
+    std::memcpy(inputs.keys.data() + idx * 4, &nan, 4);
+    std::memcpy(inputs.cached_values.data() + idx * 4, &nan, 4);
+  }
+  expect_same_bits(attend(table(), seen, inputs), before, "NaN behind the last key");
+}
+
+TEST_P(Attention, OneKeyGivesItsValue) {
+  const Case shape = {FloatKind::kF32, 1, 64, 5};
+  Inputs inputs = make_inputs(shape);
+  const std::vector<float> out = attend(table(), shape, inputs);
+  for (std::size_t idx = 0; idx < out.size(); ++idx) EXPECT_EQ(out[idx], inputs.values[idx % 64]);
+}
+
+TEST_P(Attention, LargeScoresDoNotOverflowAndNaNSpreads) {
+  const Case shape = {FloatKind::kF32, 70, 32, 3};
+  Inputs inputs = make_inputs(shape);
+  for (float& query : inputs.queries) query *= 1e4f;
+  for (const float value : attend(table(), shape, inputs)) EXPECT_TRUE(std::isfinite(value));
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(inputs.keys.data() + 50 * 32 * 4, &nan, 4);
+  for (const float value : attend(table(), shape, inputs)) EXPECT_TRUE(std::isnan(value));
+}
+
+LILLE_FOR_EVERY_TABLE(Attention);
+
+}  // namespace
+}  // namespace lille::kernels
