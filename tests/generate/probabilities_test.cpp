@@ -17,7 +17,8 @@ namespace lille {
 namespace {
 
 using test::expect_error;
-using test::GoldenFile;
+using test::golden_tensors;
+using test::values_of;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
@@ -61,12 +62,13 @@ TEST(Exp, WithinTwoUnitsInTheLastPlace) {
 
 TEST(LogSoftmax, EqualsMlx) {
   LILLE_NEED_SHARED();
-  const GoldenFile golden("filters.safetensors");
+  const SafetensorsFile golden = golden_tensors("filters.safetensors");
   for (const std::string vocab : {"v64", "v331"}) {
     for (const std::string kind :
          {"random", "flat_random", "ties", "neg_inf", "dominating", "equal", "three_left"}) {
-      const std::vector<float> logits = golden.at<float>(fmt::format("{}.{}.logits", vocab, kind));
-      const std::vector<float> expected = golden.at<float>(fmt::format("{}.{}.logprobs", vocab, kind));
+      const std::vector<float> logits = values_of<float>(golden, fmt::format("{}.{}.logits", vocab, kind));
+      const std::vector<float> expected =
+          values_of<float>(golden, fmt::format("{}.{}.logprobs", vocab, kind));
       std::vector<float> logprobs = logits;
       log_softmax(logprobs);
       for (size_t i = 0; i < logits.size(); ++i) {
@@ -121,12 +123,14 @@ TEST(LogSoftmax, BadLogitsAreErrors) {
 
 TEST(Categorical, EqualsMlx) {
   LILLE_NEED_SHARED();
-  const GoldenFile inputs("filters.safetensors");
-  const GoldenFile golden("random.safetensors");
+  const SafetensorsFile inputs = golden_tensors("filters.safetensors");
+  const SafetensorsFile golden = golden_tensors("random.safetensors");
   for (const uint64_t seed : {uint64_t{0}, uint64_t{1}, uint64_t{42}, (uint64_t{1} << 33) + 5}) {
     for (const std::string input : {"v64.random", "v331.flat_random", "v64.neg_inf"}) {
-      const int32_t expected = golden.at<int32_t>(fmt::format("categorical_key.{}.{}", input, seed))[0];
-      EXPECT_EQ(draw(inputs.at<float>(input + ".logits"), 1, random_key(seed)), expected) << input << seed;
+      const int32_t expected =
+          values_of<int32_t>(golden, fmt::format("categorical_key.{}.{}", input, seed))[0];
+      EXPECT_EQ(draw(values_of<float>(inputs, input + ".logits"), 1, random_key(seed)), expected)
+          << input << seed;
     }
   }
 }

@@ -11,7 +11,8 @@
 namespace lille {
 namespace {
 
-using test::GoldenFile;
+using test::golden_tensors;
+using test::values_of;
 
 constexpr std::array<uint64_t, 4> kSeeds = {0, 1, 42, (uint64_t{1} << 33) + 5};
 
@@ -36,37 +37,37 @@ TEST(Threefry, PublishedVectors) {
 
 TEST(Random, KeysAndSplitsEqualMlx) {
   LILLE_NEED_SHARED();
-  const GoldenFile golden("random.safetensors");
+  const SafetensorsFile golden = golden_tensors("random.safetensors");
   for (const uint64_t seed : kSeeds) {
     const RandomKey key = random_key(seed);
     EXPECT_EQ(std::vector<uint32_t>(key.words.begin(), key.words.end()),
-              golden.at<uint32_t>(fmt::format("key.{}", seed)));
-    EXPECT_EQ(flat(split(key)), golden.at<uint32_t>(fmt::format("split.{}", seed)));
-    EXPECT_EQ(words_of(key, 10), golden.at<uint32_t>(fmt::format("split5.{}", seed)));
+              values_of<uint32_t>(golden, fmt::format("key.{}", seed)));
+    EXPECT_EQ(flat(split(key)), values_of<uint32_t>(golden, fmt::format("split.{}", seed)));
+    EXPECT_EQ(words_of(key, 10), values_of<uint32_t>(golden, fmt::format("split5.{}", seed)));
   }
 }
 
 TEST(Random, UniformNumbersEqualMlx) {
   LILLE_NEED_SHARED();
-  const GoldenFile golden("random.safetensors");
+  const SafetensorsFile golden = golden_tensors("random.safetensors");
   for (const uint64_t seed : kSeeds) {
     for (const size_t n : {1, 2, 3, 8, 9}) {
       std::vector<float> numbers;
       for (const uint32_t word : words_of(random_key(seed), n)) numbers.push_back(uniform_from_word(word));
-      EXPECT_EQ(numbers, golden.at<float>(fmt::format("uniform{}.{}", n, seed)));
+      EXPECT_EQ(numbers, values_of<float>(golden, fmt::format("uniform{}.{}", n, seed)));
     }
-    EXPECT_EQ(uniform(random_key(seed)), golden.at<float>(fmt::format("uniform1.{}", seed))[0]);
+    EXPECT_EQ(uniform(random_key(seed)), values_of<float>(golden, fmt::format("uniform1.{}", seed))[0]);
   }
 }
 
 TEST(RandomState, StreamEqualsMlx) {
   LILLE_NEED_SHARED();
-  const GoldenFile golden("random.safetensors");
+  const SafetensorsFile golden = golden_tensors("random.safetensors");
   for (const uint64_t seed : kSeeds) {
     RandomState random(seed);
     std::vector<float> numbers;
     for (int draw = 0; draw < 6; ++draw) numbers.push_back(uniform(random.next()));
-    EXPECT_EQ(numbers, golden.at<float>(fmt::format("stream_uniform.{}", seed)));
+    EXPECT_EQ(numbers, values_of<float>(golden, fmt::format("stream_uniform.{}", seed)));
   }
 }
 

@@ -14,7 +14,8 @@ namespace lille {
 namespace {
 
 using test::expect_error;
-using test::GoldenFile;
+using test::golden_tensors;
+using test::values_of;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
@@ -44,12 +45,12 @@ std::vector<NamedOptions> golden_samplers() {
 
 TEST(Sampler, SeededDrawsEqualMlxLm) {
   LILLE_NEED_SHARED();
-  const GoldenFile inputs("filters.safetensors");
-  const GoldenFile golden("random.safetensors");
+  const SafetensorsFile inputs = golden_tensors("filters.safetensors");
+  const SafetensorsFile golden = golden_tensors("random.safetensors");
   int n_draws = 0;
   for (const auto& [name, options] : golden_samplers()) {
     for (const std::string input : {"v64.random", "v331.flat_random", "v64.neg_inf"}) {
-      const std::vector<float> logprobs = inputs.at<float>(input + ".logprobs");
+      const std::vector<float> logprobs = values_of<float>(inputs, input + ".logprobs");
       const Sampler sampler = make_sampler(options, static_cast<int64_t>(logprobs.size()));
       for (const uint64_t seed : {uint64_t{0}, uint64_t{1}, uint64_t{42}, (uint64_t{1} << 33) + 5}) {
         RandomState random(seed);
@@ -58,7 +59,7 @@ TEST(Sampler, SeededDrawsEqualMlxLm) {
           std::vector<float> scratch = logprobs;
           drawn.push_back(sampler(scratch, random));
         }
-        EXPECT_EQ(drawn, golden.at<int32_t>(fmt::format("draws.{}.{}.{}", name, input, seed)))
+        EXPECT_EQ(drawn, values_of<int32_t>(golden, fmt::format("draws.{}.{}.{}", name, input, seed)))
             << name << input << seed;
         n_draws += static_cast<int>(drawn.size());
       }
