@@ -1,6 +1,7 @@
 # How every target of the project is made: one place for flags, so that no folder has its own.
 
 set(LILLE_LAYERS "" CACHE INTERNAL "layers declared so far, lowest first")
+set(LILLE_LIBRARIES "" CACHE INTERNAL "third-party targets that the layers declared so far use")
 
 function(lille_flags target)
   # Contraction would let the compiler fuse a*b+c where it likes, and with it the rounding of a result
@@ -60,14 +61,19 @@ function(lille_program name)
   lille_flags(${name})
 endfunction()
 
-# lille_test(NAME SOURCES a_test.cpp ... LIBRARIES ...): a GoogleTest program, one CTest test a case.
+# lille_test(NAME SOURCES a_test.cpp ... LIBRARIES ... [TIMEOUT seconds] [LABEL name]): a GoogleTest program, one CTest
+# test a case. The label `slow` keeps a program out of the runs under the sanitizers.
 function(lille_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT;LABEL" "SOURCES;LIBRARIES" ${ARGN})
   lille_program(${name} SOURCES ${ARG_SOURCES} LIBRARIES ${ARG_LIBRARIES} GTest::gtest GTest::gtest_main)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name} PRIVATE LILLE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
-  gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+  set(properties TIMEOUT ${ARG_TIMEOUT})
+  if(ARG_LABEL)
+    list(APPEND properties LABELS ${ARG_LABEL})
+  endif()
+  gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
 endfunction()
