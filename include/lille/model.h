@@ -1,0 +1,202 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lille/model_args.h"
+
+namespace lille {
+
+class KVCache;
+class Tokenizer;
+struct ModelParts;
+
+/// Receives one line about something that works but that a user should know.
+using WarningCallback = std::function<void(std::string_view message)>;
+
+/// Where the rotary layout of a loaded model came from.
+enum class RopeSource {
+  kRequested,   ///< LoadOptions::rope_layout.
+  kConfig,      ///< The `rope_layout` key of config.json.
+  kRemembered,  ///< Measured by an earlier load of the same file.
+  kMeasured,    ///< Measured by this load.
+  kDefault,     ///< mlx-lm's interleaved: nothing could be measured, or no layout was clearly best.
+};
+
+/// Perplexity of the built-in text under one layout, over the tokens read until the choice was clear.
+struct RopePerplexity {
+  RopeLayout layout = RopeLayout::kInterleaved;
+  double perplexity = 0;
+};
+
+/// The rotary layout of a model and how it was found (docs/ROPE.md).
+struct RopeChoice {
+  RopeLayout layout = RopeLayout::kInterleaved;
+  RopeSource source = RopeSource::kDefault;
+  std::vector<RopePerplexity> perplexities;  ///< One for each layout if it was measured or remembered.
+  int64_t n_tokens = 0;                      ///< Predictions compared under each layout.
+};
+
+/// How Model::load loads.
+struct LoadOptions {
+  std::optional<RopeLayout> rope_layout;  ///< Use this layout, whatever the folder says.
+  std::filesystem::path cache_folder;     ///< Where measured layouts are remembered; empty: nowhere.
+  int64_t n_threads = 0;                  ///< For checking and measuring; 0: every usable processor.
+  std::string kernels;                    ///< Kernel table by name; empty: the best this machine runs.
+  WarningCallback on_warning;             ///< May be empty.
+};
+
+/// A Lille checkpoint, mapped and checked. Immutable and shared by threads; a copy is another handle to the
+/// same. Source: mlx_lm/models/lille-130m.py Model.
+class Model {
+ public:
+  /// Loads a folder with `config.json` and `model.safetensors` (or `model.safetensors.index.json` and its
+  /// shards). Weights stay in the mapped files, in the dtype they have there.
+  /// @throws Error(kNotFound) for a missing folder or file; Error(kCorruptFile) for a malformed one, and for
+  /// tensors
+  ///         that are missing, unknown, or of a wrong shape or dtype, all of them in one message;
+  ///         Error(kUnsupported) for what no Lille has.
+  static Model load(const std::filesystem::path& folder, const LoadOptions& options = {});
+
+  const ModelArgs& args() const noexcept;
+  const RopeChoice& rope() const noexcept;
+  /// The folder it came from.
+  const std::filesystem::path& folder() const noexcept;
+
+  /// Parameters and bytes of one part of the model, as `lille info` shows them.
+  struct Part {
+    std::string name;      ///< "tok_embeddings", "attention", "feed_forward", "norm"
+    int64_t n_parameters;  ///< Weights as the model has them, scales and biases not counted.
+    int64_t n_bytes;       ///< As stored, scales and biases included.
+    std::string dtype;     ///< "BF16", or "8-bit, groups of 64, BF16 scales"
+  };
+  std::vector<Part> parts() const;
+
+  const ModelParts& internal() const noexcept { return *parts_; }
+
+ private:
+  explicit Model(std::shared_ptr<const ModelParts> parts);
+  std::shared_ptr<const ModelParts> parts_;
+};
+
+/// Element type of cached keys and values: they are rounded to it before their first use.
+enum class CacheType { kF32, kBF16 };
+
+/// The keys and values of one sequence in every layer, and with them its position: mlx-lm's list of KVCache.
+/// Holds up to block_size tokens; memory is taken as it fills.
+class PromptCache {
+ public:
+  explicit PromptCache(const Model& model, CacheType type = CacheType::kF32);
+  ~PromptCache();
+  PromptCache(PromptCache&&) noexcept;
+  PromptCache& operator=(PromptCache&&) noexcept;
+
+  /// Tokens in the cache: the position of the next one.
+  int64_t offset() const noexcept;
+  /// Forgets the last n_tokens tokens, or all if there are fewer; returns how many it forgot.
+  int64_t trim(int64_t n_tokens) noexcept;
+  /// Tokens it can hold.
+  int64_t capacity() const noexcept;
+
+  std::span<KVCache> layers() noexcept;
+
+ private:
+  std::vector<KVCache> layers_;
+};
+
+/// The name mlx-lm has for it.
+inline PromptCache make_prompt_cache(const Model& model, CacheType type = CacheType::kF32) {
+  return PromptCache(model, type);
+}
+
+/// Which rows of a sequence get logits.
+enum class LogitsFor { kNone, kLast, kAll };
+
+/// One sequence's part of a forward pass.
+struct BatchItem {
+  std::span<const int32_t> tokens;  ///< At least one; they follow what the cache holds.
+  PromptCache* cache = nullptr;     ///< Each item has its own; it grows by tokens.size().
+  LogitsFor logits = LogitsFor::kLast;
+};
+
+/// Sees what goes on inside a forward pass. Values are those of the pass itself.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  /// Called n_layer + 2 times: hidden_idx 0 is the embedding, then one after each block, the last is the
+  /// final norm.
+  /// @param values  (n_rows, n_embd), rows of all items one after the other.
+  virtual void hidden_state(int64_t hidden_idx, std::span<const float> values);
+  /// Whether attention_weights is wanted: computing them costs a second, slower attention.
+  virtual bool wants_attention_weights() const;
+  /// @param row_idx  row of the pass.
+  /// @param weights  (n_head, n_keys), each head's row adds up to 1.
+  virtual void attention_weights(int64_t layer_idx, int64_t row_idx, std::span<const float> weights);
+};
+
+/// What a forward pass tells and obeys while it runs.
+struct ForwardOptions {
+  std::stop_token stop;                                              ///< Looked at before each block.
+  std::function<void(int64_t n_done, int64_t n_layer)> on_progress;  ///< After each block; may be empty.
+  Observer* observer = nullptr;
+};
+
+/// Logits of a forward pass, valid until the session's next one.
+struct Logits {
+  std::span<const float> values;  ///< (n_rows, vocab_size), in the order of the batch items
+  int64_t n_rows = 0;
+  int64_t vocab_size = 0;
+
+  std::span<const float> row(int64_t row_idx) const {
+    return values.subspan(static_cast<std::size_t>(row_idx * vocab_size),
+                          static_cast<std::size_t>(vocab_size));
+  }
+};
+
+/// How a Session computes.
+struct SessionOptions {
+  int64_t n_threads = 0;  ///< 0: every usable processor.
+  std::string kernels;    ///< Kernel table by name; empty: the best this machine runs.
+};
+
+/// Threads and scratch memory to run a model with. One thread uses a session at a time; any number of
+/// sessions share one Model.
+class Session {
+ public:
+  /// @throws Error(kInvalidArgument | kUnsupported) for an unknown kernel table or a bad number of threads.
+  explicit Session(Model model, const SessionOptions& options = {});
+  ~Session();
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+
+  const Model& model() const noexcept;
+  int64_t n_threads() const noexcept;
+  /// The kernel table in use: "avx512", "avx2", "reference".
+  std::string_view kernels() const noexcept;
+
+  /// One forward pass over sequences of any lengths. The logits of a row depend on its own sequence only, bit
+  /// for bit: not on the other items, on the number of threads, or on how the sequence was cut into passes.
+  /// If it throws, every cache has the offset it had before.
+  /// @throws Error(kInvalidArgument) for an empty item, an id outside the vocabulary, a cache that two items
+  /// share or
+  ///         that belongs to a model of another shape, more tokens than the context holds; Error(kCanceled).
+  Logits forward(std::span<const BatchItem> batch, const ForwardOptions& options = {});
+
+  /// log(sum(exp(logits))), the sum in double: logits minus it are log-probabilities.
+  double log_sum_exp(std::span<const float> logits) const noexcept;
+
+  struct State;
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace lille

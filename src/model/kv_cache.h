@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/aligned_buffer.h"
+#include "lille/model.h"
+#include "ops/ops.h"
+
+namespace lille {
+
+/// Keys and values of one sequence in one layer: (n_kv_heads, capacity, head_dim), position 0 first.
+/// The cache owns the position, so that layers have no state.
+/// Source: mlx_lm/models/cache.py KVCache.
+class KVCache {
+ public:
+  KVCache(const ModelArgs& args, CacheType type);
+
+  /// Tokens held: the position of the next one.
+  int64_t offset() const noexcept { return offset_; }
+  int64_t capacity() const noexcept { return capacity_; }
+  int64_t n_kv_heads() const noexcept { return n_kv_heads_; }
+  int64_t head_dim() const noexcept { return head_dim_; }
+  kernels::FloatKind kind() const noexcept { return kind_; }
+
+  /// All keys and values of the sequence after an update.
+  struct View {
+    const void* keys = nullptr;    ///< (n_kv_heads, capacity, head_dim)
+    const void* values = nullptr;  ///< the same
+  };
+
+  /// Appends rows, rounded to the cache's type, and returns everything from position 0 on.
+  /// @param keys, values  (n_tokens, n_kv_heads * head_dim); n_tokens must fit (Session::forward checks it).
+  View update_and_fetch(ops::Rows keys, ops::Rows values);
+
+  /// Forgets the last n_tokens tokens, or all if there are fewer; returns how many it forgot.
+  int64_t trim(int64_t n_tokens) noexcept;
+
+ private:
+  void append(std::byte* target, ops::Rows rows) const;
+
+  int64_t n_kv_heads_;
+  int64_t head_dim_;
+  int64_t capacity_;
+  kernels::FloatKind kind_;
+  int64_t element_bytes_;
+  int64_t offset_ = 0;
+  AlignedBuffer<std::byte> keys_;
+  AlignedBuffer<std::byte> values_;
+};
+
+}  // namespace lille

@@ -1,0 +1,91 @@
+#include <map>
+
+#include "base/check.h"
+#include "lille/tokenizer.h"
+#include "model/lille.h"
+#include "model/parameters.h"
+#include "model/rope_choice.h"
+
+namespace lille {
+namespace {
+
+void check_folder(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(folder, ignored)) return;
+  raise(ErrorCode::kNotFound,
+        "[load] {}: expected a folder with config.json, model.safetensors and tokenizer files, got {}. "
+        "Hint: is the path right?",
+        folder.string(), std::filesystem::exists(folder, ignored) ? "a file" : "nothing there");
+}
+
+RopeChoice choose_rope(const Model& model, const LoadOptions& options) {
+  if (options.rope_layout) return {*options.rope_layout, RopeSource::kRequested, {}, 0};
+  if (model.args().rope_layout) return {*model.args().rope_layout, RopeSource::kConfig, {}, 0};
+  if (!Tokenizer::exists(model.folder())) return {};
+  const std::filesystem::path& weights = model.internal().checkpoint.files().front().path();
+  const RopeMemory memory(options.cache_folder);
+  if (std::optional<RopeChoice> remembered = memory.recall(weights)) return *remembered;
+  const Tokenizer tokenizer = Tokenizer::load(model.folder());
+  if (tokenizer.vocab_size() != model.args().vocab_size) return {};
+  const RopeChoice choice = measure_rope_layout(model, tokenizer, {options.n_threads, options.kernels});
+  memory.remember(weights, choice);
+  return choice;
+}
+
+std::string storage_text(const Parameter& parameter, const ModelArgs& args) {
+  if (parameter.scales == nullptr) return std::string(dtype_name(parameter.weight->dtype));
+  return fmt::format("{}-bit, groups of {}, {} scales", args.quantization->bits,
+                     args.quantization->group_size, dtype_name(parameter.scales->dtype));
+}
+
+}  // namespace
+
+Model::Model(std::shared_ptr<const ModelParts> parts) : parts_(std::move(parts)) {}
+
+Model Model::load(const std::filesystem::path& folder, const LoadOptions& options) {
+  check_folder(folder);
+  ModelArgs args = ModelArgs::load(folder / "config.json");
+  const std::vector<ParameterSpec> table = parameter_table(args);
+  Checkpoint checkpoint(folder);
+  const std::vector<NamedTensor> tensors = sanitize(checkpoint.tensors(), options.on_warning);
+  const std::vector<Parameter> parameters = match_parameters(table, tensors, args, folder.string());
+  ThreadPool pool(options.n_threads == 0 ? n_usable_cpus() : options.n_threads);
+  warn_of_non_finite(pool, parameters, options.on_warning);
+
+  std::map<ParameterPart, Part> counted;
+  static constexpr std::string_view kPartNames[] = {"tok_embeddings", "attention", "feed_forward", "norm"};
+  for (const Parameter& parameter : parameters) {
+    Part& part = counted[parameter.spec->part];
+    part.name = kPartNames[static_cast<std::size_t>(parameter.spec->part)];
+    part.n_parameters += parameter.spec->n_parameters();
+    part.n_bytes += parameter.n_bytes();
+    const std::string dtype = storage_text(parameter, args);
+    if (part.dtype.find(dtype) == std::string::npos)
+      part.dtype += (part.dtype.empty() ? "" : " and ") + dtype;
+  }
+  std::vector<Part> parts_summary;
+  for (auto& [key, part] : counted) parts_summary.push_back(std::move(part));
+
+  Transformer transformer = bind_parameters(args, parameters);
+  ops::RopeTable rope_table(args.block_size, args.head_dim(), args.rope_theta);
+  const auto parts = std::make_shared<ModelParts>(ModelParts{std::move(args),
+                                                             folder,
+                                                             std::move(checkpoint),
+                                                             std::move(transformer),
+                                                             std::move(rope_table),
+                                                             std::move(parts_summary),
+                                                             {}});
+  const Model model(parts);
+  parts->rope = choose_rope(model, options);
+  return model;
+}
+
+const ModelArgs& Model::args() const noexcept { return parts_->args; }
+
+const RopeChoice& Model::rope() const noexcept { return parts_->rope; }
+
+const std::filesystem::path& Model::folder() const noexcept { return parts_->folder; }
+
+std::vector<Model::Part> Model::parts() const { return parts_->summary; }
+
+}  // namespace lille

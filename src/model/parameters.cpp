@@ -1,0 +1,239 @@
+#include "model/parameters.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "base/check.h"
+
+namespace lille {
+namespace {
+
+constexpr std::size_t kFaultsShown = 12;
+
+bool is_float(DType dtype) noexcept {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+}
+
+kernels::FloatKind float_kind(DType dtype) noexcept {
+  if (dtype == DType::kF32) return kernels::FloatKind::kF32;
+  return dtype == DType::kF16 ? kernels::FloatKind::kF16 : kernels::FloatKind::kBF16;
+}
+
+kernels::WeightKind weight_kind(DType dtype) noexcept {
+  if (dtype == DType::kF32) return kernels::WeightKind::kF32;
+  return dtype == DType::kF16 ? kernels::WeightKind::kF16 : kernels::WeightKind::kBF16;
+}
+
+class Matcher {
+ public:
+  Matcher(std::span<const NamedTensor> tensors, const ModelArgs& args) : args_(args) {
+    for (const NamedTensor& tensor : tensors) unused_.emplace(tensor.name, &tensor.view);
+  }
+
+  Parameter match(const ParameterSpec& spec) {
+    Parameter parameter = {&spec, take(spec.name + ".weight"), take(spec.name + ".scales"),
+                           take(spec.name + ".biases")};
+    if (parameter.weight == nullptr) {
+      fault("{}.weight is missing: expected {}", spec.name, shape_text(spec.shape));
+    } else if (parameter.scales == nullptr && parameter.biases == nullptr) {
+      check_float(spec.name + ".weight", *parameter.weight, spec.shape);
+    } else {
+      check_quantised(parameter);
+    }
+    return parameter;
+  }
+
+  void finish(const std::string& source) {
+    std::vector<std::string_view> extra;
+    for (const auto& [name, view] : unused_) extra.push_back(name);
+    std::ranges::sort(extra);
+    for (const std::string_view name : extra) fault("{} is not a parameter of this model", name);
+    if (faults_.empty()) return;
+    std::string text = fmt::format("[load] {}: the tensors do not fit config.json: ", source);
+    for (std::size_t idx = 0; idx < std::min(faults_.size(), kFaultsShown); ++idx)
+      text += (idx == 0 ? "" : "; ") + faults_[idx];
+    if (faults_.size() > kFaultsShown) text += fmt::format("; and {} more", faults_.size() - kFaultsShown);
+    raise(ErrorCode::kCorruptFile, "{}. Hint: are config.json and the weights of the same checkpoint?", text);
+  }
+
+ private:
+  template <typename... Args>
+  void fault(fmt::format_string<Args...> format, Args&&... args) {
+    faults_.push_back(fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  const TensorView* take(const std::string& name) {
+    const auto found = unused_.find(name);
+    if (found == unused_.end()) return nullptr;
+    const TensorView* view = found->second;
+    unused_.erase(found);
+    return view;
+  }
+
+  void check_float(const std::string& name, const TensorView& view, std::span<const int64_t> shape) {
+    if (!std::ranges::equal(view.shape, shape))
+      fault("{}: expected {}, got {}", name, shape_text(shape), shape_text(view.shape));
+    if (!is_float(view.dtype)) fault("{}: expected F32, F16 or BF16, got {}", name, dtype_name(view.dtype));
+  }
+
+  void check_quantised(const Parameter& parameter) {
+    const ParameterSpec& spec = *parameter.spec;
+    if (spec.kind != ParameterKind::kMatrix || !args_.quantization) {
+      fault("{} has scales or biases, {}", spec.name,
+            args_.quantization ? "but a norm is never quantised" : "but config.json has no `quantization`");
+      return;
+    }
+    if (parameter.scales == nullptr || parameter.biases == nullptr) {
+      fault("{}.{} is missing beside {}.{}", spec.name, parameter.scales == nullptr ? "scales" : "biases",
+            spec.name, parameter.scales == nullptr ? "biases" : "scales");
+      return;
+    }
+    const int64_t n_out = spec.shape[0];
+    const int64_t n_in = spec.shape[1];
+    const std::vector<int64_t> packed = {n_out, n_in * args_.quantization->bits / 32};
+    if (parameter.weight->shape != packed)
+      fault("{}.weight: expected {} for {} bits, got {}", spec.name, shape_text(packed),
+            args_.quantization->bits, shape_text(parameter.weight->shape));
+    if (parameter.weight->dtype != DType::kU32)
+      fault("{}.weight: expected U32 codes, got {}", spec.name, dtype_name(parameter.weight->dtype));
+    const std::vector<int64_t> groups = {n_out, n_in / args_.quantization->group_size};
+    check_float(spec.name + ".scales", *parameter.scales, groups);
+    check_float(spec.name + ".biases", *parameter.biases, groups);
+    if (parameter.scales->dtype != parameter.biases->dtype)
+      fault("{}: expected scales and biases of one dtype, got {} and {}", spec.name,
+            dtype_name(parameter.scales->dtype), dtype_name(parameter.biases->dtype));
+  }
+
+  const ModelArgs& args_;
+  std::unordered_map<std::string, const TensorView*> unused_;
+  std::vector<std::string> faults_;
+};
+
+// Unsigned comparison of the bits without the sign finds NaN and infinity and, having no branch, compiles to
+// vectors.
+template <typename Bits>
+bool has_non_finite(std::span<const std::byte> bytes, Bits magnitude_mask, Bits exponent_mask) {
+  Bits found = 0;
+  for (std::size_t offset = 0; offset + sizeof(Bits) <= bytes.size(); offset += sizeof(Bits)) {
+    const auto magnitude = static_cast<Bits>(load_unaligned<Bits>(bytes.data() + offset) & magnitude_mask);
+    found |= static_cast<Bits>(magnitude >= exponent_mask);
+  }
+  return found != 0;
+}
+
+bool has_non_finite(const TensorView& view) {
+  if (view.dtype == DType::kF32) return has_non_finite<uint32_t>(view.bytes, 0x7fffffffu, 0x7f800000u);
+  if (view.dtype == DType::kBF16) return has_non_finite<uint16_t>(view.bytes, 0x7fffu, 0x7f80u);
+  if (view.dtype == DType::kF16) return has_non_finite<uint16_t>(view.bytes, 0x7fffu, 0x7c00u);
+  return false;
+}
+
+kernels::WeightMatrix bind_matrix(const Parameter& parameter, const ModelArgs& args) {
+  kernels::WeightMatrix matrix;
+  matrix.data = parameter.weight->bytes.data();
+  matrix.n_out = parameter.spec->shape[0];
+  matrix.n_in = parameter.spec->shape[1];
+  if (parameter.scales == nullptr) {
+    matrix.kind = weight_kind(parameter.weight->dtype);
+    return matrix;
+  }
+  matrix.kind = kernels::WeightKind::kQ8;
+  matrix.scales = parameter.scales->bytes.data();
+  matrix.biases = parameter.biases->bytes.data();
+  matrix.scale_kind = float_kind(parameter.scales->dtype);
+  matrix.group_size = args.quantization->group_size;
+  return matrix;
+}
+
+ops::NormWeight bind_norm(const Parameter& parameter) {
+  return {parameter.weight->bytes.data(), float_kind(parameter.weight->dtype), parameter.spec->shape[0]};
+}
+
+}  // namespace
+
+int64_t ParameterSpec::n_parameters() const noexcept {
+  int64_t n = 1;
+  for (const int64_t extent : shape) n *= extent;
+  return n;
+}
+
+int64_t Parameter::n_bytes() const noexcept {
+  std::size_t n = weight->bytes.size();
+  if (scales != nullptr) n += scales->bytes.size() + biases->bytes.size();
+  return static_cast<int64_t>(n);
+}
+
+std::vector<ParameterSpec> parameter_table(const ModelArgs& args) {
+  using enum ParameterKind;
+  using enum ParameterPart;
+  const int64_t hidden_dim = args.hidden_dim();
+  std::vector<ParameterSpec> table;
+  table.push_back({"transformer.tok_embeddings", kMatrix, kEmbedding, {args.vocab_size, args.n_embd}});
+  for (int64_t layer_idx = 0; layer_idx < args.n_layer; ++layer_idx) {
+    const std::string layer = fmt::format("transformer.layers.{}.", layer_idx);
+    table.push_back({layer + "attention.norm", kNorm, kNorms, {args.n_embd}});
+    table.push_back({layer + "attention.qkv_proj",
+                     kMatrix,
+                     kAttention,
+                     {args.q_size() + 2 * args.kv_size(), args.n_embd}});
+    table.push_back({layer + "attention.out_proj", kMatrix, kAttention, {args.n_embd, args.q_size()}});
+    table.push_back({layer + "feed_forward.norm", kNorm, kNorms, {args.n_embd}});
+    table.push_back({layer + "feed_forward.gate_proj", kMatrix, kFeedForward, {hidden_dim, args.n_embd}});
+    table.push_back({layer + "feed_forward.up_proj", kMatrix, kFeedForward, {hidden_dim, args.n_embd}});
+    table.push_back({layer + "feed_forward.down_proj", kMatrix, kFeedForward, {args.n_embd, hidden_dim}});
+  }
+  table.push_back({"transformer.norm", kNorm, kNorms, {args.n_embd}});
+  return table;
+}
+
+std::vector<Parameter> match_parameters(std::span<const ParameterSpec> table,
+                                        std::span<const NamedTensor> tensors, const ModelArgs& args,
+                                        const std::string& source) {
+  Matcher matcher(tensors, args);
+  std::vector<Parameter> parameters;
+  parameters.reserve(table.size());
+  for (const ParameterSpec& spec : table) parameters.push_back(matcher.match(spec));
+  matcher.finish(source);
+  return parameters;
+}
+
+void warn_of_non_finite(ThreadPool& pool, std::span<const Parameter> parameters,
+                        const WarningCallback& on_warning) {
+  if (!on_warning) return;
+  std::vector<const TensorView*> views;
+  for (const Parameter& parameter : parameters)
+    for (const TensorView* view : {parameter.weight, parameter.scales, parameter.biases})
+      if (view != nullptr) views.push_back(view);
+  std::vector<char> is_bad(views.size(), 0);
+  pool.run(static_cast<int64_t>(views.size()),
+           [&](int64_t view_idx, int64_t) { is_bad[view_idx] = has_non_finite(*views[view_idx]) ? 1 : 0; });
+  for (std::size_t view_idx = 0; view_idx < views.size(); ++view_idx)
+    if (is_bad[view_idx] != 0)
+      on_warning(
+          fmt::format("{}: {} contains NaN or infinite values; what the model computes is meaningless. "
+                      "Hint: is the file damaged, or did its training diverge?",
+                      views[view_idx]->file, views[view_idx]->name));
+}
+
+Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> parameters) {
+  Transformer transformer;
+  auto next = parameters.begin();
+  transformer.tok_embeddings.weight = bind_matrix(*next++, args);
+  for (int64_t layer_idx = 0; layer_idx < args.n_layer; ++layer_idx) {
+    Block block;
+    block.attention.layer_idx = layer_idx;
+    block.attention.norm = bind_norm(*next++);
+    block.attention.qkv_proj.weight = bind_matrix(*next++, args);
+    block.attention.out_proj.weight = bind_matrix(*next++, args);
+    block.feed_forward.norm = bind_norm(*next++);
+    block.feed_forward.gate_proj.weight = bind_matrix(*next++, args);
+    block.feed_forward.up_proj.weight = bind_matrix(*next++, args);
+    block.feed_forward.down_proj.weight = bind_matrix(*next++, args);
+    transformer.layers.push_back(std::move(block));
+  }
+  transformer.norm = bind_norm(*next++);
+  LILLE_CHECK(next == parameters.end());
+  return transformer;
+}
+
+}  // namespace lille

@@ -1,0 +1,100 @@
+#include "model/rope_choice.h"
+
+#include <array>
+#include <cmath>
+
+#include "base/check.h"
+#include "model/rope_text.h"
+#include "model/session.h"
+
+namespace lille {
+namespace {
+
+constexpr std::size_t kMaxTokens = 1024;
+constexpr int64_t kChunk = 128;
+constexpr double kStandardErrors = 3;
+
+// Losses of the same predictions under one layout.
+struct Contender {
+  Contender(const Model& model, RopeLayout rope_layout, const SessionOptions& options)
+      : layout(rope_layout), state(model, rope_layout, options), cache(model) {}
+
+  double mean() const {
+    double sum = 0;
+    for (const double loss : losses) sum += loss;
+    return sum / static_cast<double>(losses.size());
+  }
+
+  RopeLayout layout;
+  Session::State state;
+  PromptCache cache;
+  std::vector<double> losses;
+};
+
+// Reads ids [begin, begin + n) and keeps the loss of each next id.
+void read_chunk(const ModelParts& parts, Contender& contender, std::span<const int32_t> ids, int64_t begin,
+                int64_t n) {
+  const BatchItem item = {ids.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(n)),
+                          &contender.cache, LogitsFor::kAll};
+  forward_pass(parts, contender.state, std::span(&item, 1), {});
+  const std::span<const int32_t> targets =
+      ids.subspan(static_cast<std::size_t>(begin) + 1, static_cast<std::size_t>(n));
+  for (const double loss :
+       ops::cross_entropy(contender.state.device, contender.state.workspace.logits, targets))
+    contender.losses.push_back(loss);
+}
+
+// Whether `other` is worse by more than kStandardErrors standard errors of the paired difference.
+bool is_clearly_worse(const Contender& other, const Contender& best) {
+  const auto n = static_cast<double>(best.losses.size());
+  const double mean = other.mean() - best.mean();
+  double squares = 0;
+  for (std::size_t idx = 0; idx < best.losses.size(); ++idx) {
+    const double deviation = other.losses[idx] - best.losses[idx] - mean;
+    squares += deviation * deviation;
+  }
+  return mean > kStandardErrors * std::sqrt(squares / (n - 1) / n);
+}
+
+const Contender* clear_winner(std::span<const std::unique_ptr<Contender>> contenders) {
+  const Contender* best = contenders.front().get();
+  for (const auto& contender : contenders)
+    if (contender->mean() < best->mean()) best = contender.get();
+  for (const auto& contender : contenders)
+    if (contender.get() != best && !is_clearly_worse(*contender, *best)) return nullptr;
+  return best;
+}
+
+}  // namespace
+
+RopeChoice measure_rope_layout(const Model& model, const Tokenizer& tokenizer,
+                               const SessionOptions& options) {
+  std::vector<int32_t> ids = tokenizer.encode(kRopeText);
+  LILLE_CHECK(ids.size() > kMaxTokens);
+  ids.resize(kMaxTokens + 1);
+  std::vector<std::unique_ptr<Contender>> contenders;
+  for (const RopeLayout layout : kRopeLayouts)
+    contenders.push_back(std::make_unique<Contender>(model, layout, options));
+
+  const Contender* winner = nullptr;
+  const int64_t chunk = std::min(kChunk, model.args().block_size);
+  for (int64_t begin = 0; begin < static_cast<int64_t>(kMaxTokens) && winner == nullptr; begin += chunk) {
+    const int64_t n = std::min(chunk, static_cast<int64_t>(kMaxTokens) - begin);
+    for (const auto& contender : contenders) {
+      if (contender->cache.offset() + n > model.args().block_size)
+        contender->cache.trim(contender->cache.offset());
+      read_chunk(model.internal(), *contender, ids, begin, n);
+    }
+    winner = clear_winner(contenders);
+  }
+
+  RopeChoice choice;
+  choice.layout = winner == nullptr ? RopeLayout::kInterleaved : winner->layout;
+  choice.source = winner == nullptr ? RopeSource::kDefault : RopeSource::kMeasured;
+  choice.n_tokens = static_cast<int64_t>(contenders.front()->losses.size());
+  for (const auto& contender : contenders)
+    choice.perplexities.push_back({contender->layout, std::exp(contender->mean())});
+  return choice;
+}
+
+}  // namespace lille

@@ -1,0 +1,143 @@
+#include "model/session.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/check.h"
+
+namespace lille {
+namespace {
+
+// Puts every cache back to where it was if a pass does not finish.
+class CacheRollback {
+ public:
+  explicit CacheRollback(std::span<const BatchItem> batch) : batch_(batch) {
+    for (const BatchItem& item : batch) offsets_.push_back(item.cache->offset());
+  }
+  ~CacheRollback() {
+    if (kept_) return;
+    for (std::size_t idx = 0; idx < batch_.size(); ++idx)
+      for (KVCache& layer : batch_[idx].cache->layers()) layer.trim(layer.offset() - offsets_[idx]);
+  }
+  CacheRollback(const CacheRollback&) = delete;
+  CacheRollback& operator=(const CacheRollback&) = delete;
+  void keep() noexcept { kept_ = true; }
+
+ private:
+  std::span<const BatchItem> batch_;
+  std::vector<int64_t> offsets_;
+  bool kept_ = false;
+};
+
+void check_cache(const BatchItem& item, std::size_t item_idx, const ModelArgs& args,
+                 kernels::FloatKind kind) {
+  if (item.cache == nullptr)
+    raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected a cache, got none", item_idx);
+  const std::span<KVCache> layers = item.cache->layers();
+  const bool fits = static_cast<int64_t>(layers.size()) == args.n_layer &&
+                    layers[0].n_kv_heads() == args.n_kv_heads && layers[0].head_dim() == args.head_dim() &&
+                    layers[0].capacity() == args.block_size;
+  if (!fits)
+    raise(ErrorCode::kInvalidArgument, "[forward] item {}: the cache was made for a model of another shape",
+          item_idx);
+  if (layers[0].kind() != kind)
+    raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected all caches of a pass to have one type",
+          item_idx);
+}
+
+void check_batch(std::span<const BatchItem> batch, const ModelArgs& args) {
+  if (batch.empty()) raise(ErrorCode::kInvalidArgument, "[forward] expected at least one sequence, got none");
+  for (std::size_t item_idx = 0; item_idx < batch.size(); ++item_idx) {
+    const BatchItem& item = batch[item_idx];
+    const BatchItem& first = batch.front();
+    check_cache(item, item_idx, args,
+                first.cache == nullptr ? kernels::FloatKind::kF32 : first.cache->layers()[0].kind());
+    if (item.tokens.empty())
+      raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected at least one token, got none",
+            item_idx);
+    const int64_t n_free = args.block_size - item.cache->offset();
+    if (static_cast<int64_t>(item.tokens.size()) > n_free)
+      raise(ErrorCode::kInvalidArgument,
+            "[forward] item {}: {} tokens after {} do not fit the context of block_size {}", item_idx,
+            item.tokens.size(), item.cache->offset(), args.block_size);
+    for (const int32_t id : item.tokens)
+      if (id < 0 || id >= args.vocab_size)
+        raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected token ids from 0 to {}, got {}",
+              item_idx, args.vocab_size - 1, id);
+    for (std::size_t other = 0; other < item_idx; ++other)
+      if (batch[other].cache == item.cache)
+        raise(ErrorCode::kInvalidArgument, "[forward] items {} and {} share a cache", other, item_idx);
+  }
+}
+
+Pass make_pass(const ModelParts& parts, Session::State& state, std::span<const BatchItem> batch,
+               const ForwardOptions& options) {
+  Pass pass = {
+      parts.args, state.rope_layout, parts.rope_table, state.device, state.workspace, batch, {}, {}, {}, {},
+      options};
+  for (const BatchItem& item : batch) {
+    const int64_t first_row = static_cast<int64_t>(pass.ids.size());
+    const auto n_tokens = static_cast<int64_t>(item.tokens.size());
+    pass.ids.insert(pass.ids.end(), item.tokens.begin(), item.tokens.end());
+    for (int64_t token_idx = 0; token_idx < n_tokens; ++token_idx) {
+      pass.positions.push_back(item.cache->offset() + token_idx);
+      const bool is_last = token_idx == n_tokens - 1;
+      if (item.logits == LogitsFor::kAll || (item.logits == LogitsFor::kLast && is_last))
+        pass.logit_rows.push_back(first_row + token_idx);
+    }
+  }
+  pass.visible.resize(pass.ids.size());
+  return pass;
+}
+
+int64_t thread_count(int64_t requested) { return requested == 0 ? n_usable_cpus() : requested; }
+
+}  // namespace
+
+Session::State::State(Model model_handle, RopeLayout layout, const SessionOptions& options)
+    : model(std::move(model_handle)),
+      rope_layout(layout),
+      pool(thread_count(options.n_threads)),
+      device{kernels::select_kernel_table(options.kernels), pool, {}} {}
+
+Session::Session(Model model, const SessionOptions& options) {
+  const RopeLayout layout = model.rope().layout;
+  state_ = std::make_unique<State>(std::move(model), layout, options);
+}
+
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+const Model& Session::model() const noexcept { return state_->model; }
+
+int64_t Session::n_threads() const noexcept { return state_->pool.n_threads(); }
+
+std::string_view Session::kernels() const noexcept { return state_->device.kernels.name; }
+
+Logits Session::forward(std::span<const BatchItem> batch, const ForwardOptions& options) {
+  return forward_pass(state_->model.internal(), *state_, batch, options);
+}
+
+double Session::log_sum_exp(std::span<const float> logits) const noexcept {
+  return state_->device.kernels.log_sum_exp(logits.data(), static_cast<int64_t>(logits.size()));
+}
+
+Logits forward_pass(const ModelParts& parts, Session::State& state, std::span<const BatchItem> batch,
+                    const ForwardOptions& options) {
+  check_batch(batch, parts.args);
+  Pass pass = make_pass(parts, state, batch, options);
+  const auto n_logit_rows = static_cast<int64_t>(pass.logit_rows.size());
+  state.workspace.resize(parts.args, static_cast<int64_t>(pass.ids.size()), n_logit_rows);
+  CacheRollback rollback(batch);
+  parts.transformer.forward(pass);
+  rollback.keep();
+  const ops::Rows logits = state.workspace.logits;
+  return {{logits.data, static_cast<std::size_t>(n_logit_rows * logits.n_cols)}, n_logit_rows, logits.n_cols};
+}
+
+void Observer::hidden_state(int64_t, std::span<const float>) {}
+bool Observer::wants_attention_weights() const { return false; }
+void Observer::attention_weights(int64_t, int64_t, std::span<const float>) {}
+
+}  // namespace lille

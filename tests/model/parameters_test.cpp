@@ -1,0 +1,158 @@
+#include "model/parameters.h"
+
+#include <algorithm>
+
+#include "model/golden.h"
+
+namespace lille {
+namespace {
+
+ModelArgs lille_130m() {
+  ModelArgs args;
+  args.block_size = 512;
+  args.layer_norm_eps = 1e-5F;
+  args.n_embd = 640;
+  args.n_head = 10;
+  args.n_kv_heads = 2;
+  args.n_layer = 24;
+  args.rope_theta = 10000;
+  args.vocab_size = 32768;
+  return args;
+}
+
+TEST(ParameterTable, CountsLille130M) {
+  int64_t n_parameters = 0;
+  int64_t n_embedding = 0;
+  int64_t n_first_block = 0;
+  for (const ParameterSpec& spec : parameter_table(lille_130m())) {
+    n_parameters += spec.n_parameters();
+    if (spec.part == ParameterPart::kEmbedding) n_embedding += spec.n_parameters();
+    if (spec.name.find("layers.0.") != std::string::npos) n_first_block += spec.n_parameters();
+  }
+  EXPECT_EQ(n_parameters, 127'171'200);
+  EXPECT_EQ(n_embedding, 20'971'520);
+  EXPECT_EQ(n_first_block, 4'424'960);
+}
+
+// A checkpoint of one tiny block, to be spoiled.
+class MatchParameters : public testing::Test {
+ protected:
+  MatchParameters() {
+    args_ = lille_130m();
+    args_.n_embd = 128;
+    args_.n_head = 2;
+    args_.n_layer = 1;
+    args_.vocab_size = 3;
+    table_ = parameter_table(args_);
+    for (const ParameterSpec& spec : table_)
+      tensors_.push_back({spec.name + ".weight", {spec.name + ".weight", DType::kF32, spec.shape, {}, "f"}});
+  }
+
+  NamedTensor& at(std::string_view name) {
+    for (NamedTensor& tensor : tensors_)
+      if (tensor.name == name) return tensor;
+    throw std::runtime_error("no such tensor");
+  }
+  void quantise(const std::string& name, std::vector<int64_t> codes, std::vector<int64_t> groups) {
+    at(name + ".weight").view.dtype = DType::kU32;
+    at(name + ".weight").view.shape = std::move(codes);
+    tensors_.push_back({name + ".scales", {name + ".scales", DType::kBF16, groups, {}, "f"}});
+    tensors_.push_back({name + ".biases", {name + ".biases", DType::kBF16, groups, {}, "f"}});
+  }
+  void expect_fault(std::string_view part) {
+    test::expect_error(ErrorCode::kCorruptFile, part,
+                       [&] { match_parameters(table_, tensors_, args_, "folder"); });
+  }
+
+  ModelArgs args_;
+  std::vector<ParameterSpec> table_;
+  std::vector<NamedTensor> tensors_;
+  const std::string gate_ = "transformer.layers.0.feed_forward.gate_proj";
+};
+
+TEST_F(MatchParameters, FindsEveryParameterInAnyOrder) {
+  std::ranges::reverse(tensors_);
+  const std::vector<Parameter> parameters = match_parameters(table_, tensors_, args_, "folder");
+  ASSERT_EQ(parameters.size(), table_.size());
+  for (std::size_t idx = 0; idx < table_.size(); ++idx)
+    EXPECT_EQ(parameters[idx].weight->name, table_[idx].name + ".weight");
+}
+
+TEST_F(MatchParameters, ReportsAllThatIsMissingOrExtraAtOnce) {
+  at("transformer.norm.weight").name = "transformer.final_norm.weight";
+  at(gate_ + ".weight").view.shape = {7, 128};
+  expect_fault("transformer.norm.weight is missing");
+  expect_fault("transformer.final_norm.weight is not a parameter of this model");
+  expect_fault(gate_ + ".weight: expected (256, 128), got (7, 128)");
+  expect_fault("same checkpoint?");
+}
+
+TEST_F(MatchParameters, ADozenFaultsAreEnough) {
+  args_.n_layer = 9;
+  table_ = parameter_table(args_);
+  expect_fault("and 44 more");
+}
+
+TEST_F(MatchParameters, WrongDType) {
+  at("transformer.norm.weight").view.dtype = DType::kU32;
+  expect_fault("transformer.norm.weight: expected F32, F16 or BF16, got U32");
+}
+
+TEST_F(MatchParameters, QuantisedMatrices) {
+  args_.quantization = QuantizationArgs{64, 8};
+  quantise(gate_, {256, 32}, {256, 2});
+  const std::vector<Parameter> parameters = match_parameters(table_, tensors_, args_, "folder");
+  EXPECT_NE(parameters[5].scales, nullptr);
+  EXPECT_EQ(parameters[6].scales, nullptr) << "up_proj stays float";
+}
+
+TEST_F(MatchParameters, QuantisedWithoutSayingSo) {
+  quantise(gate_, {256, 32}, {256, 2});
+  expect_fault(gate_ + " has scales or biases, but config.json has no `quantization`");
+}
+
+TEST_F(MatchParameters, QuantisedWithWrongShapes) {
+  args_.quantization = QuantizationArgs{64, 8};
+  quantise(gate_, {256, 16}, {256, 4});
+  expect_fault(gate_ + ".weight: expected (256, 32) for 8 bits, got (256, 16)");
+  expect_fault(gate_ + ".scales: expected (256, 2), got (256, 4)");
+}
+
+TEST_F(MatchParameters, QuantisedNormAndLoneScales) {
+  args_.quantization = QuantizationArgs{64, 8};
+  tensors_.push_back({"transformer.norm.scales", {"s", DType::kBF16, {2}, {}, "f"}});
+  tensors_.push_back({gate_ + ".scales", {"s", DType::kBF16, {256, 2}, {}, "f"}});
+  expect_fault("transformer.norm has scales or biases, but a norm is never quantised");
+  expect_fault(gate_ + ".biases is missing beside");
+}
+
+template <typename Bits>
+std::size_t n_warnings(DType dtype, std::vector<Bits> bits) {
+  const ParameterSpec spec = {
+      "transformer.norm", ParameterKind::kNorm, ParameterPart::kNorms, {static_cast<int64_t>(bits.size())}};
+  // One byte off, as tensors in files may be.
+  std::vector<std::byte> bytes(1 + bits.size() * sizeof(Bits));
+  std::memcpy(bytes.data() + 1, bits.data(), bits.size() * sizeof(Bits));
+  const TensorView view = {"norm.weight", dtype, spec.shape, std::span(bytes).subspan(1), "file"};
+  const Parameter parameter = {&spec, &view, nullptr, nullptr};
+  ThreadPool pool(1);
+  std::size_t n = 0;
+  warn_of_non_finite(pool, std::span(&parameter, 1), [&n](std::string_view text) {
+    EXPECT_NE(text.find("norm.weight contains NaN"), std::string_view::npos);
+    ++n;
+  });
+  return n;
+}
+
+TEST(WarnOfNonFinite, EveryFloatKind) {
+  EXPECT_EQ(n_warnings<uint32_t>(DType::kF32, {0x3f800000, 0xff7fffff, 0x80000000}), 0u);
+  EXPECT_EQ(n_warnings<uint32_t>(DType::kF32, {0x3f800000, 0x7fc00000}), 1u);
+  EXPECT_EQ(n_warnings<uint32_t>(DType::kF32, {0xff800000}), 1u);
+  EXPECT_EQ(n_warnings<uint16_t>(DType::kBF16, {0x3f80, 0xff7f}), 0u);
+  EXPECT_EQ(n_warnings<uint16_t>(DType::kBF16, {0x3f80, 0xffc0}), 1u);
+  EXPECT_EQ(n_warnings<uint16_t>(DType::kF16, {0x3c00, 0xfbff}), 0u);
+  EXPECT_EQ(n_warnings<uint16_t>(DType::kF16, {0x7e00}), 1u);
+}
+
+}  // namespace
+}  // namespace lille
