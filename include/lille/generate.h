@@ -1,0 +1,127 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lille/logits_processors.h"
+#include "lille/model.h"
+#include "lille/random.h"
+#include "lille/sampler.h"
+#include "lille/tokenizer.h"
+
+namespace lille {
+
+/// What a folder says about how its model wants to be used.
+struct GenerationDefaults {
+  float temperature = 0.5F;  ///< `temperature` of generation_config.json, else the author's.
+  float top_p = 0.95F;       ///< `top_p` of generation_config.json, else the author's.
+  bool add_bos_token =
+      true;  ///< `add_bos_token` of tokenizer_config.json: whether `<|startoftext|>` comes first.
+};
+
+/// Reads generation_config.json and tokenizer_config.json of a folder; either may be missing.
+/// @throws Error(kCorruptFile) that names the file and the key for a malformed file or a value out of range.
+GenerationDefaults load_generation_defaults(const std::filesystem::path& folder);
+
+/// How tokens are generated; the names are mlx-lm's.
+struct GenerateStepOptions {
+  int64_t max_tokens = 256;             ///< At most so many tokens; the context may end before. 0: none.
+  std::optional<Sampler> sampler;       ///< Empty: the most likely token.
+  uint64_t seed = 0;                    ///< Of this sequence's random numbers.
+  LogitsProcessors logits_processors;   ///< Applied in order to the raw logits.
+  PromptCache* prompt_cache = nullptr;  ///< Continue after its tokens; null: an empty one of its own.
+  int64_t prefill_step_size = 128;      ///< Prompt tokens of one forward pass; results do not depend on it.
+  std::function<void(int64_t n_processed, int64_t n_prompt)> prompt_progress_callback;  ///< May be empty.
+  std::stop_token stop;  ///< Cancels between blocks of the model.
+};
+
+/// One generated token.
+struct GenerateStepResult {
+  int32_t token = 0;
+  std::span<const float> logprobs;  ///< (vocab_size), before the sampler's filters; valid until the next step
+};
+
+/// Tokens one by one, without end tokens or text: mlx-lm's generator of the same name.
+/// Source: mlx_lm/generate.py generate_step.
+class GenerateStep {
+ public:
+  /// @param prompt  at least one token; with a prompt cache, the tokens that follow it.
+  /// @throws Error(kInvalidArgument) for an empty prompt, ids outside the vocabulary, a prompt longer than
+  /// what is
+  ///         left of the context (with both lengths), or an option out of range.
+  GenerateStep(Session& session, std::span<const int32_t> prompt, GenerateStepOptions options);
+  ~GenerateStep();
+  GenerateStep(GenerateStep&&) noexcept;
+
+  /// The next token, or nothing after max_tokens or at the end of the context. The first call reads the
+  /// prompt.
+  /// @throws Error(kCanceled); Error(kInvalidArgument) if all logits are NaN or -infinity.
+  std::optional<GenerateStepResult> next();
+  /// Whether next() would give a token: max_tokens is not reached and the context has room.
+  bool has_next() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Why an answer ended: `kStop` at `<|endoftext|>` or `<|user|>`, `kLength` at max_tokens or the end of the
+/// context.
+enum class FinishReason { kStop, kLength };
+
+/// "stop" or "length".
+std::string_view finish_reason_name(FinishReason reason) noexcept;
+
+/// One piece of an answer.
+/// Source: mlx_lm/generate.py GenerationResponse.
+struct GenerationResponse {
+  std::string text;                 ///< What can be shown now: whole UTF-8 characters; may be empty.
+  std::optional<int32_t> token;     ///< The token of this response; none if max_tokens is 0.
+  std::span<const float> logprobs;  ///< (vocab_size) of the step; valid until the next response
+  int64_t prompt_tokens = 0;
+  double prompt_tps = 0;                      ///< Prompt tokens per second.
+  double prompt_s = 0;                        ///< Seconds until the first token was known.
+  int64_t generation_tokens = 0;              ///< Tokens generated so far, the end token included.
+  double generation_tps = 0;                  ///< Generated tokens per second after the prompt.
+  std::optional<FinishReason> finish_reason;  ///< In the last response only.
+};
+
+/// An answer as it is made: tokens to text, stopping where Lille's answers end.
+/// Source: mlx_lm/generate.py stream_generate.
+class StreamGenerate {
+ public:
+  /// @throws Error as GenerateStep.
+  StreamGenerate(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
+                 GenerateStepOptions options);
+  ~StreamGenerate();
+  StreamGenerate(StreamGenerate&&) noexcept;
+
+  /// The next response, or nothing after the one that has a finish_reason.
+  /// @throws Error as GenerateStep::next.
+  std::optional<GenerationResponse> next();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// StreamGenerate under mlx-lm's name.
+inline StreamGenerate stream_generate(Session& session, const Tokenizer& tokenizer,
+                                      std::span<const int32_t> prompt, GenerateStepOptions options = {}) {
+  return {session, tokenizer, prompt, std::move(options)};
+}
+
+/// The whole answer as text.
+/// @throws Error as StreamGenerate.
+std::string generate(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
+                     GenerateStepOptions options = {});
+
+}  // namespace lille

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "generate/options.h"
+#include "lille/model.h"
+#include "lille/tokenizer.h"
+
+namespace lille::cli {
+
+/// What a command needs from the program around it.
+struct Environment {
+  std::filesystem::path
+      default_model;  ///< The small model that comes with the program; empty if it is not there.
+  std::filesystem::path cache_folder;  ///< Empty if the user has no home.
+  std::string forced_kernels;          ///< LILLE_FORCE_ISA, or empty.
+};
+
+/// Reads HOME, XDG_CACHE_HOME and LILLE_FORCE_ISA, and looks for the model beside the program.
+Environment read_environment();
+
+/// Adds a flag for every option of the struct's table; values land in `options`.
+template <typename Options>
+void add_options(CLI::App& command, Options& options) {
+  visit_options(options, [&command](const OptionSpec& spec, auto& field) {
+    std::string flags = flag_of(spec.name);
+    if (!spec.alias.empty()) flags += "," + flag_of(spec.alias);
+    CLI::Option* option = command.add_option(flags, field, std::string(spec.help));
+    option->type_name(std::string(spec.value_name));
+    if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(field)>>) option->capture_default_str();
+  });
+}
+
+/// The folder that --model or its default names.
+/// @throws Error(kNotFound) if there is neither.
+std::filesystem::path model_folder(const ModelOptions& options, const Environment& environment);
+
+/// Loads the model; warnings, and the line about a measured rotary layout, go to stderr.
+Model load_model(const ModelOptions& options, const Environment& environment);
+
+/// A session with the threads and kernels that were asked for.
+Session make_session(const Model& model, const ModelOptions& options, const Environment& environment);
+
+/// Writes to stdout at once. @throws Error(kIo) if nobody can read it (a full disk, a closed descriptor).
+void print(std::string_view text);
+
+/// Writes one line to stderr: "lille: TEXT".
+void note(std::string_view text);
+
+/// A bar on stderr that shows n_done of n_total; only on a terminal, and gone when it is destroyed.
+class ProgressBar {
+ public:
+  explicit ProgressBar(std::string label);
+  ~ProgressBar();
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  void show(int64_t n_done, int64_t n_total);
+
+ private:
+  std::string label_;
+  bool is_on_terminal_;
+  bool is_shown_ = false;
+};
+
+/// "1,2,3" as ids. @throws Error(kInvalidArgument) that names the flag and the piece that is no id.
+std::vector<int32_t> parse_ids(std::string_view text, std::string_view flag);
+
+/// Throws Error(kInvalidArgument) unless the text is valid UTF-8.
+void check_utf8(std::string_view text, std::string_view what);
+
+/// The text itself, or all of stdin for "-".
+std::string text_or_stdin(const std::string& text);
+
+/// Each adds its subcommand to the program; what it does runs from the callback.
+void add_generate(CLI::App& program, const Environment& environment);
+void add_info(CLI::App& program, const Environment& environment);
+void add_tokenize(CLI::App& program, const Environment& environment);
+void add_detokenize(CLI::App& program, const Environment& environment);
+void add_logits(CLI::App& program, const Environment& environment);
+void add_perplexity(CLI::App& program, const Environment& environment);
+
+}  // namespace lille::cli

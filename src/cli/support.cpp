@@ -1,0 +1,162 @@
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <iterator>
+
+#include "base/check.h"
+#include "base/terminal.h"
+#include "base/text.h"
+#include "cli/cli.h"
+
+namespace lille::cli {
+namespace {
+
+std::filesystem::path find_default_model() {
+  constexpr std::string_view kName = "lille-tiny-8bit";
+  const std::filesystem::path folder = program_path().parent_path();
+  // The first is an installed program, the second one in build/<preset>/bin of a clone.
+  for (const auto& candidate :
+       {folder / "../share/lille/models" / kName, folder / "../../../models" / kName}) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(candidate, ignored)) return candidate.lexically_normal();
+  }
+  return {};
+}
+
+std::string environment_value(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+// "interleaved 132.3, half 113.7, original 106.0"
+std::string perplexities_text(const RopeChoice& choice) {
+  std::string text;
+  for (const RopePerplexity& measured : choice.perplexities)
+    text += fmt::format("{}{} {:.1f}", text.empty() ? "" : ", ", rope_layout_name(measured.layout),
+                        measured.perplexity);
+  return text;
+}
+
+void tell_rope_choice(const RopeChoice& choice) {
+  if (choice.source == RopeSource::kMeasured)
+    note(fmt::format("rope layout: {}, measured over {} tokens (perplexity {}); --rope overrides it",
+                     rope_layout_name(choice.layout), choice.n_tokens, perplexities_text(choice)));
+  if (choice.source == RopeSource::kDefault && !choice.perplexities.empty())
+    note(fmt::format(
+        "rope layout: {}, because none is clearly best over {} tokens (perplexity {}); --rope overrides it",
+        rope_layout_name(choice.layout), choice.n_tokens, perplexities_text(choice)));
+}
+
+std::optional<RopeLayout> requested_layout(const std::string& rope) {
+  if (rope.empty()) return std::nullopt;
+  const std::optional<RopeLayout> layout = rope_layout_from_name(rope);
+  if (!layout)
+    raise(ErrorCode::kInvalidArgument, "--rope: expected interleaved, half or original, got \"{}\"",
+          printable(rope));
+  return layout;
+}
+
+}  // namespace
+
+Environment read_environment() {
+  Environment environment;
+  environment.default_model = find_default_model();
+  environment.forced_kernels = environment_value("LILLE_FORCE_ISA");
+  const std::string cache = environment_value("XDG_CACHE_HOME");
+  const std::string home = environment_value("HOME");
+  // The XDG specification says to ignore a relative path.
+  if (cache.starts_with('/')) {
+    environment.cache_folder = std::filesystem::path(cache) / "lille";
+  } else if (home.starts_with('/')) {
+    environment.cache_folder = std::filesystem::path(home) / ".cache" / "lille";
+  }
+  return environment;
+}
+
+std::filesystem::path model_folder(const ModelOptions& options, const Environment& environment) {
+  if (!options.model.empty()) return options.model;
+  if (environment.default_model.empty())
+    raise(ErrorCode::kNotFound, "--model: expected a folder, since no model stands beside this program");
+  return environment.default_model;
+}
+
+Model load_model(const ModelOptions& options, const Environment& environment) {
+  check_ranges(options);
+  LoadOptions load;
+  load.rope_layout = requested_layout(options.rope);
+  load.cache_folder = environment.cache_folder;
+  load.n_threads = options.threads;
+  load.kernels = environment.forced_kernels;
+  load.on_warning = [](std::string_view message) { note(fmt::format("warning: {}", message)); };
+  Model model = Model::load(model_folder(options, environment), load);
+  tell_rope_choice(model.rope());
+  return model;
+}
+
+Session make_session(const Model& model, const ModelOptions& options, const Environment& environment) {
+  return Session(model, {options.threads, environment.forced_kernels});
+}
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    raise(ErrorCode::kIo, "[stdout] the output could not be written: {}", std::strerror(errno));
+}
+
+void note(std::string_view text) { fmt::print(stderr, "lille: {}\n", text); }
+
+ProgressBar::ProgressBar(std::string label)
+    : label_(std::move(label)), is_on_terminal_(stderr_is_terminal()) {}
+
+ProgressBar::~ProgressBar() {
+  if (is_shown_) fmt::print(stderr, "\r\x1b[K");
+}
+
+void ProgressBar::show(int64_t n_done, int64_t n_total) {
+  if (!is_on_terminal_) return;
+  constexpr int64_t kCells = 30;
+  const int64_t n_full = n_total > 0 ? kCells * n_done / n_total : kCells;
+  fmt::print(stderr, "\r{} [{:=<{}}{:<{}}] {}/{}", label_, "", n_full, "", kCells - n_full, n_done, n_total);
+  std::fflush(stderr);
+  is_shown_ = true;
+}
+
+std::vector<int32_t> parse_ids(std::string_view text, std::string_view flag) {
+  std::vector<int32_t> ids;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    std::string_view piece = text.substr(0, comma);
+    const auto begin = piece.find_first_not_of(" \t\r\n");
+    piece = begin == std::string_view::npos ? std::string_view() : piece.substr(begin);
+    piece = piece.substr(0, piece.find_last_not_of(" \t\r\n") + 1);
+    int32_t id = 0;
+    const auto [end, failure] = std::from_chars(piece.data(), piece.data() + piece.size(), id);
+    if (failure != std::errc() || end != piece.data() + piece.size())
+      raise(ErrorCode::kInvalidArgument, "{}: expected token ids with commas between them, got \"{}\"", flag,
+            printable(piece));
+    ids.push_back(id);
+    if (comma == std::string_view::npos) return ids;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+void check_utf8(std::string_view text, std::string_view what) {
+  for (std::size_t offset = 0; offset < text.size();) {
+    const std::size_t n_bytes = utf8_char_bytes(text.substr(offset));
+    if (n_bytes == 0)
+      raise(ErrorCode::kInvalidArgument,
+            "{}: expected UTF-8 text, got the byte 0x{:02x} at offset {}. Hint: convert it, "
+            "for example with iconv",
+            what, static_cast<unsigned char>(text[offset]), offset);
+    offset += n_bytes;
+  }
+}
+
+std::string text_or_stdin(const std::string& text) {
+  if (text != "-") return text;
+  return {std::istreambuf_iterator<char>(std::cin), {}};
+}
+
+}  // namespace lille::cli

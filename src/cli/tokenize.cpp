@@ -1,0 +1,54 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/cli.h"
+
+namespace lille::cli {
+
+void add_tokenize(CLI::App& program, const Environment& environment) {
+  struct Arguments {
+    std::string text;
+    ModelOptions model;
+    EncodeOptions encode;
+    bool json = false;
+  };
+  CLI::App* command = program.add_subcommand("tokenize", "Turns a text into token ids.");
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("text", arguments->text, "The text, any bytes; - reads it from stdin.")->required();
+  command->add_option("--model", arguments->model.model, "Folder with the tokenizer files.")
+      ->type_name("DIR");
+  command->add_flag("--parse-special", arguments->encode.parse_special,
+                    "Names such as <|user|> in the text become their ids instead of text.");
+  command->add_flag(
+      "--add-prefix-space", arguments->encode.add_prefix_space,
+      "Put a space before the text, as the Hugging Face export does; the model was trained without.");
+  command->add_flag("--json", arguments->json, "Print a JSON array.");
+  command->callback([arguments, environment] {
+    const Tokenizer tokenizer = Tokenizer::load(model_folder(arguments->model, environment));
+    const std::vector<int32_t> ids = tokenizer.encode(text_or_stdin(arguments->text), arguments->encode);
+    print(arguments->json ? nlohmann::json(ids).dump() + "\n" : fmt::format("{}\n", fmt::join(ids, ",")));
+  });
+}
+
+void add_detokenize(CLI::App& program, const Environment& environment) {
+  struct Arguments {
+    std::string ids;
+    ModelOptions model;
+  };
+  CLI::App* command = program.add_subcommand("detokenize", "Turns token ids into their text, byte for byte.");
+  const auto arguments = std::make_shared<Arguments>();
+  command
+      ->add_option("ids", arguments->ids, "Ids with commas between them: 7454,2402; - reads them from stdin.")
+      ->required();
+  command->add_option("--model", arguments->model.model, "Folder with the tokenizer files.")
+      ->type_name("DIR");
+  command->callback([arguments, environment] {
+    const Tokenizer tokenizer = Tokenizer::load(model_folder(arguments->model, environment));
+    print(tokenizer.decode(parse_ids(text_or_stdin(arguments->ids), "ids")));
+  });
+}
+
+}  // namespace lille::cli
