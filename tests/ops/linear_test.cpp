@@ -1,0 +1,79 @@
+#include "ops/linear.h"
+
+#include "ops/ops_cases.h"
+
+namespace lille::ops {
+namespace {
+
+kernels::WeightMatrix f32_matrix(const std::vector<float>& values, int64_t n_out, int64_t n_in) {
+  return {.kind = kernels::WeightKind::kF32, .data = values.data(), .n_out = n_out, .n_in = n_in};
+}
+
+using Linear = EveryTable;
+
+TEST_P(Linear, IsXTimesTheTransposedWeight) {
+  OwnDevice own(table());
+  const std::vector<float> weight = {1, 2, 3, -1, 0, 1};
+  std::vector<float> x = {1, 10, 100, 2, 0, -2};
+  std::vector<float> out(4);
+  linear(own.device, rows_of(out, 2, 2), rows_of(x, 2, 3), f32_matrix(weight, 2, 3));
+  EXPECT_EQ(out, (std::vector<float>{321, 99, -4, -4}));
+}
+
+TEST_P(Linear, EveryOutputIsComputedWhateverTheThreads) {
+  for (const auto& [n_rows, n_out] : {std::pair<int64_t, int64_t>{1, 2000}, {3, 333}, {40, 777}}) {
+    const int64_t n_in = 129;
+    const std::vector<float> weight = random_floats(n_out * n_in, 1);
+    std::vector<float> x = random_floats(n_rows * n_in, 2);
+    expect_same_for_any_threads(table(), [&](Device& device) {
+      std::vector<float> out(static_cast<std::size_t>(n_rows * n_out), -77.0f);
+      linear(device, rows_of(out, n_rows, n_out), rows_of(x, n_rows, n_in), f32_matrix(weight, n_out, n_in));
+      for (const float value : out) EXPECT_NE(value, -77.0f);
+      return out;
+    });
+  }
+}
+
+TEST_P(Linear, ARowsAnswerDoesNotDependOnTheOthers) {
+  const int64_t n_in = 96;
+  const int64_t n_out = 150;
+  OwnDevice own(table());
+  std::vector<std::byte> codes(static_cast<std::size_t>(n_out * n_in));
+  for (std::size_t idx = 0; idx < codes.size(); ++idx) codes[idx] = static_cast<std::byte>(idx * 37 % 251);
+  const std::vector<float> scales = random_floats(n_out * n_in / 32, 3);
+  const kernels::WeightMatrix weight = {.kind = kernels::WeightKind::kQ8,
+                                        .data = codes.data(),
+                                        .n_out = n_out,
+                                        .n_in = n_in,
+                                        .scales = scales.data(),
+                                        .biases = scales.data(),
+                                        .scale_kind = kernels::FloatKind::kF32,
+                                        .group_size = 32};
+  std::vector<float> x = random_floats(50 * n_in, 4);
+  std::vector<float> together(static_cast<std::size_t>(50 * n_out));
+  linear(own.device, rows_of(together, 50, n_out), rows_of(x, 50, n_in), weight);
+  std::vector<float> alone(together.size());
+  for (int64_t row = 0; row < 50; ++row)
+    linear(own.device, rows_of(alone, 50, n_out).rows(row, 1), rows_of(x, 50, n_in).rows(row, 1), weight);
+  expect_same_bits(alone, together, "row by row");
+}
+
+LILLE_FOR_EVERY_TABLE(Linear);
+
+TEST(LinearShapes, AreChecked) {
+  OwnDevice own(best_table());
+  const std::vector<float> weight(12);
+  std::vector<float> values(64);
+  const kernels::WeightMatrix matrix = f32_matrix(weight, 4, 3);
+  const auto with = [&](Rows out, Rows x) { return [&, out, x] { linear(own.device, out, x, matrix); }; };
+  test::expect_error(ErrorCode::kInvalidShape, "[linear] x: expected (2, 3), got (2, 4)",
+                     with(rows_of(values, 2, 4), rows_of(values, 2, 4)));
+  test::expect_error(ErrorCode::kInvalidShape, "[linear] out: expected (2, 4), got (2, 3)",
+                     with(rows_of(values, 2, 3), rows_of(values, 2, 3)));
+  test::expect_error(ErrorCode::kInvalidShape, "[linear] out: expected (2, 4), got (1, 4)",
+                     with(rows_of(values, 1, 4), rows_of(values, 2, 3)));
+  EXPECT_NO_THROW(linear(own.device, rows_of(values, 0, 4), rows_of(values, 0, 3), matrix));
+}
+
+}  // namespace
+}  // namespace lille::ops
