@@ -196,7 +196,8 @@ void PickleReader::run(PickleOpcode opcode) {
     case PickleOpcode::kFrame:
       return frame();
     case PickleOpcode::kMark:
-      if (marks_.size() >= kMaxValues) fail("MARK: expected fewer open marks");
+      if (marks_.size() >= kMaxValues)
+        fail(fmt::format("MARK: expected at most {} open marks, got more", kMaxValues));
       return marks_.push_back(stack_.size());
     case PickleOpcode::kEmptyDict:
       return push(PickleValue::of_empty_dict());

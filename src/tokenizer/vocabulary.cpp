@@ -98,7 +98,7 @@ void VocabularyBuilder::add_special(std::string_view name, int64_t id) {
           "<|startoftext|>. Hint: only Lille's tokenizer, Hastings, is understood",
           source_, quote(name));
   int64_t& known_id = special_ids_[static_cast<std::size_t>(*token)];
-  if (known_id == id) return;
+  if (known_id >= 0 && known_id == id) return;
   if (known_id >= 0)
     raise(ErrorCode::kCorruptFile, "[tokenizer] {}: special token {}: expected one id, got {} and {}",
           source_, name, known_id, id);
