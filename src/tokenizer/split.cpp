@@ -1,58 +1,34 @@
 #include "tokenizer/split.h"
 
-#include <utf8proc.h>
-
 #include <array>
-#include <cstdint>
 
+#include "tokenizer/char_class.h"
 #include "tokenizer/utf8.h"
 
 namespace lille {
 namespace {
 
-enum class CharClass : uint8_t { kLetter, kNumber, kSpace, kOther, kNotAscii };
+/// The class of an ASCII byte, in a form that is one load.
+struct ByteClass {
+  bool is_ascii;
+  CharClass char_class;
+};
 
-constexpr std::array<CharClass, 256> make_byte_classes() {
-  std::array<CharClass, 256> classes{};
-  for (std::size_t byte = 0; byte < 256; ++byte) {
+constexpr std::array<ByteClass, 256> make_byte_classes() {
+  std::array<ByteClass, 256> classes{};
+  for (std::size_t byte = 0; byte < 128; ++byte) {
     const bool is_letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+    const bool is_number = byte >= '0' && byte <= '9';
     const bool is_space = byte == ' ' || (byte >= '\t' && byte <= '\r');
-    classes[byte] = byte >= 0x80                 ? CharClass::kNotAscii
-                    : is_letter                  ? CharClass::kLetter
-                    : byte >= '0' && byte <= '9' ? CharClass::kNumber
-                    : is_space                   ? CharClass::kSpace
-                                                 : CharClass::kOther;
+    classes[byte] = {true, is_letter   ? CharClass::kLetter
+                           : is_number ? CharClass::kNumber
+                           : is_space  ? CharClass::kSpace
+                                       : CharClass::kOther};
   }
   return classes;
 }
 
-constexpr std::array<CharClass, 256> kByteClasses = make_byte_classes();
-
-/// Unicode's White_Space above ASCII, which is not quite any general category.
-bool is_wide_space(uint32_t code_point) noexcept {
-  return code_point == 0x85 || code_point == 0xa0 || code_point == 0x1680 ||
-         (code_point >= 0x2000 && code_point <= 0x200a) || code_point == 0x2028 || code_point == 0x2029 ||
-         code_point == 0x202f || code_point == 0x205f || code_point == 0x3000;
-}
-
-CharClass wide_class(uint32_t code_point) noexcept {
-  if (code_point == Utf8Symbol::kNoCharacter) return CharClass::kOther;
-  if (is_wide_space(code_point)) return CharClass::kSpace;
-  switch (utf8proc_category(static_cast<utf8proc_int32_t>(code_point))) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-      return CharClass::kLetter;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-      return CharClass::kNumber;
-    default:
-      return CharClass::kOther;
-  }
-}
+constexpr std::array<ByteClass, 256> kByteClasses = make_byte_classes();
 
 struct Symbol {
   CharClass char_class;
@@ -60,23 +36,17 @@ struct Symbol {
 };
 
 Symbol symbol_at(std::string_view text, std::size_t pos) noexcept {
-  const CharClass byte_class = kByteClasses[static_cast<unsigned char>(text[pos])];
-  if (byte_class != CharClass::kNotAscii) return {byte_class, 1};
+  const ByteClass byte_class = kByteClasses[static_cast<unsigned char>(text[pos])];
+  if (byte_class.is_ascii) return {byte_class.char_class, 1};
   const Utf8Symbol symbol = first_utf8_symbol(text.substr(pos, 4));
-  return {wide_class(symbol.code_point), symbol.n_bytes};
+  return {char_class(symbol.code_point), symbol.n_bytes};
 }
 
-/// The end of the run of symbols of one class that starts at or before pos.
-std::size_t run_end(std::string_view text, std::size_t pos, CharClass char_class) noexcept {
+/// The end of the run of symbols of class `wanted` that goes on at pos.
+std::size_t run_end(std::string_view text, std::size_t pos, CharClass wanted) noexcept {
   while (pos < text.size()) {
-    const CharClass byte_class = kByteClasses[static_cast<unsigned char>(text[pos])];
-    if (byte_class == char_class) {
-      ++pos;
-      continue;
-    }
-    if (byte_class != CharClass::kNotAscii) break;
     const Symbol symbol = symbol_at(text, pos);
-    if (symbol.char_class != char_class) break;
+    if (symbol.char_class != wanted) break;
     pos += symbol.n_bytes;
   }
   return pos;

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/char_class.h"
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
@@ -77,15 +79,11 @@ std::string utf8(char32_t code_point) {
   return {reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(n_bytes)};
 }
 
-/// Whether PCRE2 and utf8proc, which follow different versions of Unicode, both know the character or both do
-/// not.
+/// Whether PCRE2, whose Unicode can be older, knows the character, or it is unassigned for both.
 bool has_one_meaning(char32_t code_point) {
   static const PatternTwin unassigned(R"(\p{Cn})");
   if ((code_point >= 0xd800 && code_point < 0xe000) || code_point == 0x180e) return false;
-  const bool for_pcre2 = unassigned.match_end(utf8(code_point), 0) > 0;
-  const bool for_utf8proc =
-      utf8proc_category(static_cast<utf8proc_int32_t>(code_point)) == UTF8PROC_CATEGORY_CN;
-  return for_pcre2 == for_utf8proc;
+  return unassigned.match_end(utf8(code_point), 0) == 0 || char_class(code_point) == CharClass::kOther;
 }
 
 /// A character of one of several kinds, so that every branch of the pattern meets every other.

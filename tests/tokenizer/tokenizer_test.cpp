@@ -84,6 +84,29 @@ TEST(Tokenizer, DecodesWhatItEncodedForEveryByteString) {
   }
 }
 
+/// The validation text as tiktoken encoded it: documents as <|startoftext|> text <|endoftext|>.
+TEST(Tokenizer, GivesTiktokensIdsForTheValidationText) {
+  LILLE_NEED_SHARED();
+  const std::string file = test::read_file(test::shared_path("checkpoints/validation_ids.u16"));
+  Ids ids;
+  for (std::size_t pos = 0; pos + 1 < file.size(); pos += 2)
+    ids.push_back(static_cast<unsigned char>(file[pos]) | static_cast<unsigned char>(file[pos + 1]) << 8);
+  ASSERT_EQ(ids.size(), 113125u);
+  EXPECT_EQ(hastings().encode(hastings().decode(ids), {.parse_special = true}), ids);
+}
+
+TEST(Tokenizer, AddsAPrefixSpaceToEachStretchOfTextWhenAsked) {
+  const EncodeOptions prefix = {.parse_special = true, .add_prefix_space = true};
+  EXPECT_EQ(hastings().encode("Hi", prefix), hastings().encode(" Hi"));
+  EXPECT_EQ(hastings().encode(" Hi", prefix), hastings().encode(" Hi"));
+  EXPECT_EQ(hastings().encode("\nHi", prefix), hastings().encode(" \nHi"));
+  EXPECT_EQ(hastings().encode("", prefix), Ids{});
+  // ../shared/hastings/README.md: `<|user|>Hi` becomes 32766 and the id of ` Hi`.
+  EXPECT_EQ(hastings().encode("<|user|>Hi", prefix), (Ids{32766, hastings().encode(" Hi").at(0)}));
+  EXPECT_EQ(hastings().encode("<|user|>Hi"), hastings().encode("<|user|>Hi", {.parse_special = false}));
+  EXPECT_NE(hastings().encode("<|user|>Hi"), (Ids{32766, hastings().encode("Hi").at(0)}));
+}
+
 TEST(Tokenizer, RefusesIdsOutsideTheVocabulary) {
   for (const int32_t id : {-1, 32768, INT32_MAX, INT32_MIN}) {
     test::expect_error(ErrorCode::kInvalidArgument, std::to_string(id), [&] {
