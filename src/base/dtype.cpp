@@ -65,7 +65,8 @@ uint16_t f32_to_f16(float value) noexcept {
   const auto sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
   const uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);
-  if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // 65520 and above round to infinity
+  if (magnitude >= 0x477ff000u)
+    return static_cast<uint16_t>(sign | 0x7c00u);  // 65520 and above round to infinity
   if (magnitude < 0x38800000u) {
     // Below 2^-14 a half counts in units of 2^-24: scaling is exact, nearbyint rounds ties to even.
     const float units = std::nearbyint(std::bit_cast<float>(magnitude) * 0x1p24f);
