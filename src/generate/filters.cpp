@@ -29,48 +29,116 @@ float from_ordered_bits(uint32_t bits) noexcept {
   return std::bit_cast<float>((bits & 0x80000000u) != 0 ? bits & 0x7fffffffu : ~bits);
 }
 
+/// The values in [low, high]: those whose ordered bits begin with `prefix`, once `shift` bits are dropped.
+struct Bucket {
+  uint64_t prefix;
+  uint32_t shift;
+  float low;
+  float high;
+};
+
+Bucket bucket_at(uint64_t prefix, uint32_t shift, float lowest) noexcept {
+  uint32_t last = static_cast<uint32_t>(((prefix + 1) << shift) - 1);
+  if (last == 0x7fffffffu) --last;  // The code of -0, which belongs to the zeros of the next bucket.
+  const float low = from_ordered_bits(static_cast<uint32_t>(prefix << shift));
+  const float high = from_ordered_bits(last);
+  return {prefix, shift, low > lowest ? low : lowest,
+          std::isnan(high) ? std::numeric_limits<float>::infinity() : high};
+}
+
+constexpr uint32_t kDigitBits = 11;
+// Neighbours often share a bucket, and an addition to memory waits for the one before it; so they take turns
+// in copies.
+constexpr size_t kCopies = 2;
+using Histogram = std::array<std::array<double, kCopies>, size_t{1} << kDigitBits>;
+
+/// Calls visit(value, is_inside) for all values of those short runs that have one in the bucket. Runs are
+/// tested in vector code; inside one the caller is expected to go without branches, which would be as good as
+/// random.
+template <typename Visit>
+void for_runs_in(std::span<const float> values, const Bucket& bucket, Visit visit) {
+  constexpr size_t kRun = 32;
+  const auto is_inside = [&bucket](float value) { return (value >= bucket.low) & (value <= bucket.high); };
+  for (size_t start = 0; start < values.size(); start += kRun) {
+    const float* const run = values.data() + start;
+    const size_t n = std::min(kRun, values.size() - start);
+    int32_t n_inside = 0;
+    for (size_t i = 0; i < n; ++i) n_inside += is_inside(run[i]);
+    if (n_inside == 0) continue;
+    for (size_t i = 0; i < n; ++i) visit(run[i], is_inside(run[i]));
+  }
+}
+
+/// Adds the weight of each value in the bucket to the histogram of the bits that follow the bucket's prefix.
+template <typename Weight>
+void weigh(std::span<const float> values, const Bucket& bucket, uint32_t shift, Weight weight,
+           Histogram& histogram) {
+  const uint32_t mask = static_cast<uint32_t>((uint64_t{1} << (bucket.shift - shift)) - 1);
+  std::array<float, 256> batch;
+  size_t n = 0;
+  const auto add_batch = [&] {
+    std::array<float, 256> weights;
+    std::array<uint32_t, 256> digits;
+    for (size_t i = 0; i < n; ++i) weights[i] = weight(batch[i]);
+    for (size_t i = 0; i < n; ++i) digits[i] = (ordered_bits(batch[i]) >> shift) & mask;
+    for (size_t i = 0; i < n; ++i) histogram[digits[i]][i % kCopies] += static_cast<double>(weights[i]);
+    n = 0;
+  };
+  for_runs_in(values, bucket, [&](float value, bool is_inside) {
+    batch[n] = value;
+    n += is_inside;
+    if (n == batch.size()) add_batch();
+  });
+  add_batch();
+}
+
+/// Copies the values in the bucket to `out` and returns that part, or `values` if they do not fit.
+std::span<const float> gather(std::span<const float> values, const Bucket& bucket, std::span<float> out) {
+  size_t n = 0;
+  const size_t last = out.size() - 1;
+  for_runs_in(values, bucket, [&](float value, bool is_inside) {
+    out[std::min(n, last)] = value;
+    n += is_inside;
+  });
+  return n > last ? values : out.first(n);
+}
+
 /// Cuts the descending order of the values at or above `lowest` where the weight of all earlier ones reaches
 /// `limit`. A radix select over the bits of the floats: a histogram of weights by the upper 11 bits finds the
-/// bucket of the cut, two more passes over the tokens of that bucket the exact value. Sorting 32,768 floats
-/// takes 2 ms, this is linear for any distribution and allocates nothing.
+/// bucket of the cut, two more the exact value. Sorting 32,768 floats takes 2 ms; this is linear for any
+/// distribution and allocates nothing. If no value is at or above `lowest`, the cut is at NaN, below which
+/// there is nothing.
 /// @param limit   Above 0: the first value always stays.
-/// @param weight  (float value) -> double, 0 or more.
+/// @param weight  (float value) -> float, above 0.
 template <typename Weight>
 Cut cut_descending(std::span<const float> values, float lowest, double limit, Weight weight) {
-  constexpr std::array<uint32_t, 4> kShifts = {32, 21, 10, 0};
-  std::array<double, 2048> weights;
-  uint64_t prefix = 0;
+  std::array<float, 4096> gathered;
+  Histogram histogram;
+  Bucket bucket = {0, 32, lowest, std::numeric_limits<float>::infinity()};
   double earlier = 0;
-  for (size_t pass = 1; pass < kShifts.size(); ++pass) {
-    const uint32_t parent_shift = kShifts[pass - 1];
-    const uint32_t shift = kShifts[pass];
-    const uint64_t n_digits = uint64_t{1} << (parent_shift - shift);
-    weights.fill(-1);  // A digit that no value has.
-    for (const float value : values) {
-      if (value < lowest) continue;
-      const uint64_t bits = ordered_bits(value);
-      if (bits >> parent_shift != prefix) continue;
-      double& sum = weights[(bits >> shift) & (n_digits - 1)];
-      sum = (sum < 0 ? 0 : sum) + weight(value);
-    }
+  for (const uint32_t shift : {32 - kDigitBits, 32 - 2 * kDigitBits, uint32_t{0}}) {
+    histogram.fill({});
+    weigh(values, bucket, shift, weight, histogram);
     uint64_t digit = 0;
     double before_digit = earlier;
-    for (uint64_t candidate = n_digits; candidate-- > 0;) {
-      if (weights[candidate] < 0) continue;
+    for (size_t candidate = histogram.size(); candidate-- > 0;) {
+      double sum = 0;
+      for (const double copy : histogram[candidate]) sum += copy;
+      if (sum == 0) continue;
       digit = candidate;
       before_digit = earlier;
-      earlier += weights[candidate];
+      earlier += sum;
       if (earlier >= limit) break;
     }
     earlier = before_digit;
-    prefix = (prefix << (parent_shift - shift)) | digit;
+    bucket = bucket_at((bucket.prefix << (bucket.shift - shift)) | digit, shift, lowest);
+    if (shift == 32 - kDigitBits) values = gather(values, bucket, gathered);
   }
-  const float value = from_ordered_bits(static_cast<uint32_t>(prefix));
+  const float value = from_ordered_bits(static_cast<uint32_t>(bucket.prefix));
+  const double step = static_cast<double>(weight(value));
+  const auto n_values = static_cast<int64_t>(values.size());
   int64_t n_equal = 1;
-  const double step = weight(value);
-  while (earlier + static_cast<double>(n_equal) * step < limit &&
-         n_equal < static_cast<int64_t>(values.size()))
-    ++n_equal;
+  while (n_equal < n_values && earlier + static_cast<double>(n_equal) * step < limit) ++n_equal;
   return {value, n_equal};
 }
 
@@ -78,7 +146,7 @@ Cut cut_descending(std::span<const float> values, float lowest, double limit, We
 enum class Ties { kLowerIds, kHigherIds };
 
 void exclude_below(std::span<float> values, Cut cut, Ties ties) {
-  int64_t n_equal = 0;
+  int32_t n_equal = 0;  // 32 bits like the floats, for a vector loop.
   for (float& value : values) {
     n_equal += value == cut.value;
     value = value < cut.value ? kMinusInfinity : value;
@@ -95,7 +163,7 @@ void exclude_below(std::span<float> values, Cut cut, Ties ties) {
 
 Cut cut_after(std::span<const float> values, int64_t n_kept) {
   return cut_descending(values, std::numeric_limits<float>::lowest(), static_cast<double>(n_kept),
-                        [](float) { return 1.0; });
+                        [](float) { return 1.0f; });
 }
 
 }  // namespace
@@ -107,7 +175,7 @@ void apply_top_p(std::span<float> logprobs, float top_p) {
   const float lowest =
       std::max(static_cast<float>(std::log(tail) - 1e-3), std::numeric_limits<float>::lowest());
   const Cut cut = cut_descending(logprobs, lowest, static_cast<double>(top_p),
-                                 [](float logprob) { return static_cast<double>(exp_f32(logprob)); });
+                                 [](float logprob) { return exp_f32(logprob); });
   exclude_below(logprobs, cut, Ties::kHigherIds);
 }
 
@@ -128,8 +196,8 @@ void apply_xtc(std::span<float> logprobs, float xtc_probability, float xtc_thres
   const double least_weight = static_cast<double>(xtc_threshold) * sum_exp(logprobs, max);
   float least_likely = std::numeric_limits<float>::infinity();
   for (const float logprob : logprobs) {
-    if (logprob<least_likely&& static_cast<double>(exp_f32(logprob - max))> least_weight)
-      least_likely = logprob;
+    const auto weight = static_cast<double>(exp_f32(logprob - max));
+    if (weight > least_weight && logprob < least_likely) least_likely = logprob;
   }
   auto special = xtc_special_tokens.begin();
   for (size_t token = 0; token < logprobs.size(); ++token) {

@@ -19,10 +19,9 @@ inline float exp_f32(float x) noexcept {
   constexpr float kLn2Lower = 0x1.7f7d1cp-20f;
   constexpr float kRounder = 0x1.8p+23f;  // Adding it leaves the nearest integer in the low bits.
 
-  const float bounded = x > kLowest ? x : kLowest;
-  const float shifted = bounded * kLog2E + kRounder;
+  const float shifted = x * kLog2E + kRounder;
   const float n = shifted - kRounder;
-  const float r = (bounded - n * kLn2Upper) - n * kLn2Lower;
+  const float r = (x - n * kLn2Upper) - n * kLn2Lower;
   float series = 1.0f / 5040;
   series = series * r + 1.0f / 720;
   series = series * r + 1.0f / 120;
@@ -32,7 +31,10 @@ inline float exp_f32(float x) noexcept {
   series = (series * r) * r + r;
   const uint32_t exponent = (std::bit_cast<uint32_t>(shifted) + 127u) << 23;
   const float result = (series + 1.0f) * std::bit_cast<float>(exponent);
-  return x > kLowest ? result : 0.0f;
+  // A mask instead of a conditional, which the compiler would turn into a branch and the loop would stay
+  // scalar.
+  const uint32_t is_normal = 0u - static_cast<uint32_t>(x > kLowest);
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(result) & is_normal);
 }
 
 /// The largest value.

@@ -220,6 +220,17 @@ TEST(TopK, KeepsTheKLargestForAnyDistribution) {
   }
 }
 
+TEST(TopK, ValuesOfAnySize) {
+  const std::vector<float> descending = {3.4e38f, 1e38f,   1.0f,  1e-45f,   0.0f,
+                                         -1e-45f, -1e-38f, -1.0f, -3.4e38f, kMinusInfinity};
+  for (size_t top_k = 1; top_k <= descending.size(); ++top_k) {
+    std::vector<float> values = descending;
+    apply_top_k(values, static_cast<int64_t>(top_k));
+    for (size_t i = 0; i < values.size(); ++i)
+      EXPECT_EQ(values[i], i < top_k ? descending[i] : kMinusInfinity) << top_k;
+  }
+}
+
 TEST(TopK, BothZerosAreOneValue) {
   std::vector<float> values = {-0.0f, 0.0f, -0.0f, -1.0f};
   apply_top_k(values, 2);
