@@ -1,0 +1,56 @@
+#include <gtest/gtest.h>
+
+#include "lille/generate.h"
+#include "support.h"
+
+namespace lille {
+namespace {
+
+TEST(GenerationDefaults, TheAuthorsWithoutFiles) {
+  const test::TemporaryFolder folder;
+  const GenerationDefaults defaults = load_generation_defaults(folder.path());
+  EXPECT_EQ(defaults.temperature, 0.5F);
+  EXPECT_EQ(defaults.top_p, 0.95F);
+  EXPECT_TRUE(defaults.add_bos_token);
+}
+
+TEST(GenerationDefaults, TheFoldersOwn) {
+  const test::TemporaryFolder folder;
+  folder.write("generation_config.json", R"({"temperature": 0.8, "top_p": 1, "max_length": 20})");
+  folder.write("tokenizer_config.json", R"({"add_bos_token": false})");
+  const GenerationDefaults defaults = load_generation_defaults(folder.path());
+  EXPECT_EQ(defaults.temperature, 0.8F);
+  EXPECT_EQ(defaults.top_p, 1.0F);
+  EXPECT_FALSE(defaults.add_bos_token);
+}
+
+TEST(GenerationDefaults, NullMeansAbsent) {
+  const test::TemporaryFolder folder;
+  folder.write("generation_config.json", R"({"temperature": null})");
+  folder.write("tokenizer_config.json", R"({"add_bos_token": null})");
+  EXPECT_EQ(load_generation_defaults(folder.path()).temperature, 0.5F);
+  EXPECT_TRUE(load_generation_defaults(folder.path()).add_bos_token);
+}
+
+TEST(GenerationDefaults, BadValuesNameTheFileAndTheKey) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"temperature": -1})", "temperature: expected a number from 0"},
+      {R"({"temperature": "hot"})", "got \"hot\""},
+      {R"({"temperature": 1e999})", "generation_config.json"},
+      {R"({"top_p": 2})", "top_p: expected a number from 0 to 1, got 2"},
+      {R"([1])", "expected a JSON object"},
+      {"", "expected a JSON object"},
+      {"{\"a\": \"\xff\"}", "expected a JSON object"}};
+  for (const auto& [text, part] : cases) {
+    const test::TemporaryFolder folder;
+    folder.write("generation_config.json", text);
+    test::expect_error(ErrorCode::kCorruptFile, part, [&] { load_generation_defaults(folder.path()); });
+  }
+  const test::TemporaryFolder folder;
+  folder.write("tokenizer_config.json", R"({"add_bos_token": "yes"})");
+  test::expect_error(ErrorCode::kCorruptFile, "add_bos_token: expected true or false, got a string",
+                     [&] { load_generation_defaults(folder.path()); });
+}
+
+}  // namespace
+}  // namespace lille
