@@ -64,7 +64,8 @@ TEST_P(Attention, EqualsTheReference) {
   for (const FloatKind kind : {FloatKind::kF32, FloatKind::kF16, FloatKind::kBF16})
     for (const int64_t head_dim : {2, 10, 24, 32, 64, 128})
       for (const int64_t n_rep : {1, 2, 3, 4, 5, 6, 7, 13})
-        for (int64_t n_keys = 1; n_keys <= 100; n_keys += n_rep == 5 ? 1 : 31) {
+        // Lille's own shape sees every number of keys, the others each side of a block's border.
+        for (int64_t n_keys = 1; n_keys <= 100; n_keys += n_rep == 5 && head_dim == 64 ? 1 : 31) {
           const Case shape = {kind, n_keys, head_dim, n_rep};
           Inputs inputs = make_inputs(shape);
           const std::vector<float> actual = attend(table(), shape, inputs);

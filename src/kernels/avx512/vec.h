@@ -18,6 +18,9 @@ struct Vec {
   /// Outputs computed side by side for one row: enough chains to hide the latency of a fused multiply-add.
   static constexpr int kRowOuts = 8;
   static constexpr int kQuantisedRowOuts = 8;
+  /// Rows of x from which bfloat16 weights are expanded first: never, converting them hides behind the
+  /// products.
+  static constexpr int64_t kExpandBf16Rows = INT64_MAX;
 
   static __mmask16 first(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
 
@@ -44,6 +47,13 @@ struct Vec {
   static F load_u8(const void* from) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(from))));
   }
+
+  /// One element in every lane.
+  static F broadcast_f32(const void* from) { return set(read<float>(from)); }
+  static F broadcast_bf16(const void* from) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_set1_epi16(read<int16_t>(from)), 16));
+  }
+  static F broadcast_f16(const void* from) { return _mm512_cvtph_ps(_mm256_set1_epi16(read<int16_t>(from))); }
 
   /// a * b + c, rounded once.
   static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
@@ -93,6 +103,12 @@ struct Vec {
   };
 
  private:
+  template <typename T>
+  static T read(const void* from) {
+    T value;
+    __builtin_memcpy(&value, from, sizeof(value));
+    return value;
+  }
   static F from_bf16(__m256i bits) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
   }

@@ -28,20 +28,9 @@ struct Floats {
   }
   /// One element in every lane.
   static F broadcast(const void* from) {
-    if constexpr (kKind == FloatKind::kF32) {
-      float value;
-      __builtin_memcpy(&value, from, sizeof(value));
-      return V::set(value);
-    } else if constexpr (kKind == FloatKind::kBF16) {
-      uint16_t half;
-      __builtin_memcpy(&half, from, sizeof(half));
-      const uint32_t bits = uint32_t{half} << 16;
-      float value;
-      __builtin_memcpy(&value, &bits, sizeof(value));
-      return V::set(value);
-    } else {
-      return V::set(V::first_lane(V::load_f16_n(from, 1)));
-    }
+    if constexpr (kKind == FloatKind::kF32) return V::broadcast_f32(from);
+    if constexpr (kKind == FloatKind::kF16) return V::broadcast_f16(from);
+    if constexpr (kKind == FloatKind::kBF16) return V::broadcast_bf16(from);
   }
 };
 

@@ -84,34 +84,44 @@ void matmul_one_row(const MatmulArgs& args, Make make) {
     dot_tile<V, 1>(tile_args(args, 0, out_idx), make.template operator()<kOuts>({out_idx, args.out_end - 1}));
 }
 
-/// A single tile of rows of x: the same.
-template <typename V, typename Make>
-void matmul_one_tile(const MatmulArgs& args, Make make) {
-  for (int64_t out_idx = args.out_begin; out_idx < args.out_end; out_idx += kPanelOuts)
-    dot_rows<V>(tile_args(args, 0, out_idx), args.n_rows,
-                make.template operator()<kPanelOuts>({out_idx, args.out_end - 1}));
+/// Rows [begin, end) of x against a panel, in tiles of nearly equal height.
+template <typename V, typename Rows>
+inline void matmul_panel(const MatmulArgs& args, int64_t begin, int64_t end, int64_t out_idx,
+                         const Rows& rows) {
+  int64_t n_tiles = (end - begin + V::kTileRows - 1) / V::kTileRows;
+  for (int64_t row = begin; row < end; --n_tiles) {
+    const int64_t n_rows = (end - row + n_tiles - 1) / n_tiles;
+    dot_rows<V>(tile_args(args, row, out_idx), n_rows, rows);
+    row += n_rows;
+  }
 }
 
-/// Many rows of x: a panel of weights is expanded to float32 once for a block of rows. The expanded value is
-/// the one that the tiles above compute in registers, so the bits are the same.
+/// Whether a panel of weights is expanded to float32 once, not converted again by every tile of rows. The
+/// expanded value is the one that a tile computes in registers, so the bits are the same.
+template <typename V>
+bool expands_panels(const MatmulArgs& args) {
+  if (args.weight.kind == WeightKind::kQ8) return args.n_rows > V::kTileRows;
+  return args.weight.kind == WeightKind::kBF16 && args.n_rows >= V::kExpandBf16Rows;
+}
+
+/// Several rows of x, a block of them at a time, so that the block stays in the cache while panels pass by.
 template <typename V, typename Make>
-void matmul_panels(const MatmulArgs& args, Make make) {
+void matmul_rows(const MatmulArgs& args, Make make) {
   const int64_t n_in = args.weight.n_in;
   const int64_t block_tiles = kRowBlockFloats / (n_in * V::kTileRows);
   const int64_t block_rows = (block_tiles < 1 ? 1 : block_tiles) * V::kTileRows;
+  const bool expanded = expands_panels<V>(args);
   for (int64_t block = 0; block < args.n_rows; block += block_rows) {
     const int64_t block_end = min_of(args.n_rows, block + block_rows);
     for (int64_t out_idx = args.out_begin; out_idx < args.out_end; out_idx += kPanelOuts) {
-      RowRange range = {out_idx, args.out_end - 1};
-      const void* panel = args.weight.data;
-      if (args.weight.kind != WeightKind::kF32) {
-        expand<V>(args.scratch, make.template operator()<kPanelOuts>(range));
-        panel = args.scratch;
-        range = {0, kPanelOuts - 1};
+      const auto panel = make.template operator()<kPanelOuts>({out_idx, args.out_end - 1});
+      if (!expanded) {
+        matmul_panel<V>(args, block, block_end, out_idx, panel);
+        continue;
       }
-      const FloatRows<V, FloatKind::kF32, kPanelOuts> rows(panel, n_in, range);
-      for (int64_t row = block; row < block_end; row += V::kTileRows)
-        dot_rows<V>(tile_args(args, row, out_idx), min_of(V::kTileRows, block_end - row), rows);
+      expand<V>(args.scratch, panel);
+      const FloatRows<V, FloatKind::kF32, kPanelOuts> floats(args.scratch, n_in, {0, kPanelOuts - 1});
+      matmul_panel<V>(args, block, block_end, out_idx, floats);
     }
   }
 }
@@ -119,8 +129,7 @@ void matmul_panels(const MatmulArgs& args, Make make) {
 template <typename V>
 void matmul(const MatmulArgs& args) noexcept {
   with_rows_of<V>(args.weight, [&](auto make) {
-    if (args.n_rows > V::kTileRows) return matmul_panels<V>(args, make);
-    if (args.n_rows > 1) return matmul_one_tile<V>(args, make);
+    if (args.n_rows > 1) return matmul_rows<V>(args, make);
     if (args.weight.kind == WeightKind::kQ8) return matmul_one_row<V, V::kQuantisedRowOuts>(args, make);
     return matmul_one_row<V, V::kRowOuts>(args, make);
   });
