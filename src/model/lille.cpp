@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "base/text.h"
 
 namespace lille {
 
@@ -152,7 +153,7 @@ std::vector<NamedTensor> sanitize(std::span<const TensorView> tensors, const War
       on_warning(fmt::format(
           "{}: {} differs from the token embedding, but Lille's output projection is the embedding. "
           "It is left out, and the logits are not those of the program that wrote the file.",
-          head.view.file, head.view.name));
+          head.view.file, printable(head.view.name)));
   }
   return kept;
 }

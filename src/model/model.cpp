@@ -1,6 +1,7 @@
 #include <map>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "lille/tokenizer.h"
 #include "model/lille.h"
 #include "model/parameters.h"
@@ -15,7 +16,7 @@ void check_folder(const std::filesystem::path& folder) {
   raise(ErrorCode::kNotFound,
         "[load] {}: expected a folder with config.json, model.safetensors and tokenizer files, got {}. "
         "Hint: is the path right?",
-        folder.string(), std::filesystem::exists(folder, ignored) ? "a file" : "nothing there");
+        printable_path(folder), std::filesystem::exists(folder, ignored) ? "a file" : "nothing there");
 }
 
 RopeChoice choose_rope(const Model& model, const LoadOptions& options) {
@@ -48,7 +49,7 @@ Model Model::load(const std::filesystem::path& folder, const LoadOptions& option
   const std::vector<ParameterSpec> table = parameter_table(args);
   Checkpoint checkpoint(folder);
   const std::vector<NamedTensor> tensors = sanitize(checkpoint.tensors(), options.on_warning);
-  const std::vector<Parameter> parameters = match_parameters(table, tensors, args, folder.string());
+  const std::vector<Parameter> parameters = match_parameters(table, tensors, args, printable_path(folder));
   ThreadPool pool(options.n_threads == 0 ? n_usable_cpus() : options.n_threads);
   warn_of_non_finite(pool, parameters, options.on_warning);
 

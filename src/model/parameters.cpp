@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "base/text.h"
 
 namespace lille {
 namespace {
@@ -47,7 +48,7 @@ class Matcher {
     std::vector<std::string_view> extra;
     for (const auto& [name, view] : unused_) extra.push_back(name);
     std::ranges::sort(extra);
-    for (const std::string_view name : extra) fault("{} is not a parameter of this model", name);
+    for (const std::string_view name : extra) fault("{} is not a parameter of this model", printable(name));
     if (faults_.empty()) return;
     std::string text = fmt::format("[load] {}: the tensors do not fit config.json: ", source);
     for (std::size_t idx = 0; idx < std::min(faults_.size(), kFaultsShown); ++idx)
@@ -212,7 +213,7 @@ void warn_of_non_finite(ThreadPool& pool, std::span<const Parameter> parameters,
       on_warning(
           fmt::format("{}: {} contains NaN or infinite values; what the model computes is meaningless. "
                       "Hint: is the file damaged, or did its training diverge?",
-                      views[view_idx]->file, views[view_idx]->name));
+                      views[view_idx]->file, printable(views[view_idx]->name)));
 }
 
 Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> parameters) {
