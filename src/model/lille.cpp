@@ -142,7 +142,7 @@ std::vector<NamedTensor> sanitize(std::span<const TensorView> tensors, const War
     const auto [earlier, is_new] = seen.emplace(named.name, &tensor);
     if (!is_new)
       raise(ErrorCode::kCorruptFile, "[sanitize] {}: tensors {} and {} are both {}", tensor.file,
-            earlier->second->name, tensor.name, named.name);
+            printable(earlier->second->name), printable(tensor.name), printable(named.name));
     const bool is_head = named.name.starts_with(kHead) && named.name[kHead.size()] == '.';
     (is_head ? heads : kept).push_back(std::move(named));
   }
