@@ -16,7 +16,8 @@ namespace lille {
 struct EncodeOptions {
   /// Names such as `<|user|>` in the text become their ids; off, they are ordinary text.
   bool parse_special = false;
-  /// Put a space before the text, as the Hugging Face export of the tokenizer asks for; the model was trained without.
+  /// Put a space before each stretch of text that does not begin with one, after special tokens too, as the Hugging
+  /// Face export of the tokenizer asks for; the model was trained without.
   bool add_prefix_space = false;
 };
 
@@ -55,7 +56,7 @@ class Tokenizer {
   /// The bytes of one token. @throws Error(kInvalidArgument)
   std::string_view token_bytes(int32_t id) const;
 
-  /// A chat as the model was trained on it, ending where the assistant speaks:
+  /// A chat as the model was trained on it; after a last message from the user it ends where the assistant speaks:
   /// `<|startoftext|><|user|>Q<|assistant|>A<|endoftext|><|user|>Q<|assistant|>`.
   /// Control tokens come from this function only, never from a message's content, however it is split over messages.
   /// @throws Error(kInvalidArgument) for a role other than user and assistant.

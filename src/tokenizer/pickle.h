@@ -59,7 +59,7 @@ class PickleDict {
   /// How many dicts stand in each other, this one included.
   int64_t depth() const noexcept { return depth_; }
 
-  /// @throws nothing of its own; the caller has checked that the key is no dict.
+  /// The key is no dict.
   void add(PickleValue key, PickleValue value);
 
  private:

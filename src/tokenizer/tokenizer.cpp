@@ -1,8 +1,5 @@
 #include "lille/tokenizer.h"
 
-#include <algorithm>
-#include <array>
-#include <cstring>
 #include <utility>
 
 #include "base/check.h"
