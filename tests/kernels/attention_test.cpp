@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "kernels/kernel_cases.h"
@@ -108,6 +109,21 @@ TEST_P(Attention, OneKeyGivesItsValue) {
   Inputs inputs = make_inputs(shape);
   const std::vector<float> out = attend(table(), shape, inputs);
   for (std::size_t idx = 0; idx < out.size(); ++idx) EXPECT_EQ(out[idx], inputs.values[idx % 64]);
+}
+
+TEST_P(Attention, VeryNegativeScoresStillShareTheWholeWeight) {
+  const Case shape = {FloatKind::kF32, 45, 32, 5};
+  Inputs inputs = make_inputs(shape);
+  std::fill(inputs.queries.begin(), inputs.queries.end(), -1e3f);
+  const std::vector<float> keys(45 * 32, 1e3f);
+  inputs.keys = encode_floats(keys, FloatKind::kF32);
+  const std::vector<float> out = attend(table(), shape, inputs);
+  for (std::size_t dim = 0; dim < 32; ++dim) {
+    double mean = 0;
+    for (std::size_t key_idx = 0; key_idx < 45; ++key_idx)
+      mean += double{inputs.values[key_idx * 32 + dim]} / 45;
+    EXPECT_NEAR(out[dim], mean, tolerance(shape, inputs)) << dim;
+  }
 }
 
 TEST_P(Attention, LargeScoresDoNotOverflowAndNaNSpreads) {
