@@ -17,7 +17,8 @@ std::vector<T> values_of(const SafetensorsFile& file, const std::string& name) {
   const TensorView& tensor = file.at(name);
   std::vector<T> values(static_cast<size_t>(tensor.n_elements()));
   EXPECT_EQ(tensor.bytes.size(), values.size() * sizeof(T)) << name;
-  std::memcpy(values.data(), tensor.bytes.data(), std::min(tensor.bytes.size(), values.size() * sizeof(T)));
+  if (!values.empty())
+    std::memcpy(values.data(), tensor.bytes.data(), std::min(tensor.bytes.size(), values.size() * sizeof(T)));
   return values;
 }
 
