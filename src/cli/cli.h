@@ -1,11 +1,13 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
 
+#include "base/text.h"
 #include "generate/options.h"
 #include "lille/model.h"
 #include "lille/tokenizer.h"
@@ -23,21 +25,55 @@ struct Environment {
 /// Reads HOME, XDG_CACHE_HOME and LILLE_FORCE_ISA, and looks for the model beside the program.
 Environment read_environment();
 
+/// The whole of `text` as a decimal number; CLI11 would wrap a negative seed and read 010 as 8.
+/// @throws Error(kInvalidArgument) that names the flag and what it expects.
+template <typename Number>
+Number parse_number(const std::string& text, const OptionSpec& spec) {
+  Number number{};
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure == std::errc() && end == text.data() + text.size()) return number;
+  const std::string flag = flag_of(spec.name);
+  if constexpr (std::is_unsigned_v<Number>)
+    raise(ErrorCode::kInvalidArgument, "{}: expected a whole number from 0 to {}, got \"{}\"", flag,
+          std::numeric_limits<Number>::max(), printable(text));
+  raise(ErrorCode::kInvalidArgument, "{}: expected a {} from {} to {}, got \"{}\"", flag,
+        std::is_integral_v<Number> ? "whole number" : "number", spec.min, spec.max, printable(text));
+}
+
 /// Adds a flag for every option of the struct's table; values land in `options`.
 template <typename Options>
 void add_options(CLI::App& command, Options& options) {
   visit_options(options, [&command](const OptionSpec& spec, auto& field) {
     std::string flags = flag_of(spec.name);
     if (!spec.alias.empty()) flags += "," + flag_of(spec.alias);
-    CLI::Option* option = command.add_option(flags, field, std::string(spec.help));
+    using Field = std::remove_cvref_t<decltype(field)>;
+    CLI::Option* option = nullptr;
+    if constexpr (std::is_same_v<Field, std::string>) {
+      option = command.add_option(flags, field, std::string(spec.help));
+    } else {
+      const auto read = [&field, spec](const std::string& text) {
+        if constexpr (std::is_arithmetic_v<Field>)
+          field = parse_number<Field>(text, spec);
+        else
+          field = parse_number<typename Field::value_type>(text, spec);
+      };
+      option = command.add_option_function<std::string>(flags, read, std::string(spec.help));
+      if constexpr (std::is_arithmetic_v<Field>) option->default_str(fmt::format("{}", field));
+    }
     option->type_name(std::string(spec.value_name));
-    if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(field)>>) option->capture_default_str();
   });
 }
+
+/// How help is laid out: lines of at most 100 columns, and only what a user needs of an option.
+std::shared_ptr<CLI::FormatterBase> help_formatter();
 
 /// The folder that --model or its default names.
 /// @throws Error(kNotFound) if there is neither.
 std::filesystem::path model_folder(const ModelOptions& options, const Environment& environment);
+
+/// @throws Error(kInvalidArgument | kUnsupported) that names LILLE_FORCE_ISA, unless this machine has such
+/// kernels.
+void check_kernels(const Environment& environment);
 
 /// Loads the model; warnings, and the line about a measured rotary layout, go to stderr.
 Model load_model(const ModelOptions& options, const Environment& environment);

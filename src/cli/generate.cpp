@@ -28,6 +28,10 @@ std::vector<int32_t> prompt_ids(const GenerateArguments& arguments, const Tokeni
   std::vector<int32_t> ids = tokenizer.encode(prompt);
   const bool add_bos = arguments.bos || (!arguments.no_bos && defaults.add_bos_token);
   if (add_bos) ids.insert(ids.begin(), tokenizer.bos_token_id());
+  if (ids.empty())
+    raise(ErrorCode::kInvalidArgument,
+          "prompt: expected a text, got an empty one without <|startoftext|>. Hint: write a prompt or use "
+          "--bos");
   return ids;
 }
 

@@ -92,6 +92,7 @@ std::string as_text(const Model& model) {
 }
 
 std::string system_text(const Environment& environment) {
+  check_kernels(environment);
   std::string supported;
   for (const kernels::KernelTable* table : kernels::supported_kernel_tables())
     supported += fmt::format("{}{}", supported.empty() ? "" : ", ", table->name);

@@ -99,9 +99,11 @@ void add_logits(CLI::App& program, const Environment& environment) {
   const auto arguments = std::make_shared<LogitsArguments>();
   command
       ->add_option("--ids", arguments->ids, "Token ids with commas between them; repeat it for several rows.")
-      ->type_name("IDS");
+      ->type_name("IDS")
+      ->allow_extra_args(false);
   command->add_option("--prompt", arguments->prompts, "A text instead of ids; repeat it for several rows.")
-      ->type_name("TEXT");
+      ->type_name("TEXT")
+      ->allow_extra_args(false);
   command
       ->add_option("--output", arguments->output,
                    "File to write: ids I32 [T] and logits F32 [T, vocab_size]; of several "

@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <sstream>
 
 #include "base/fault_handler.h"
 #include "base/terminal.h"
@@ -19,25 +20,61 @@ int fail(std::string_view message, int exit_code) {
   return exit_code;
 }
 
+int print_or_fail(std::string_view text) {
+  try {
+    print(text);
+    return 0;
+  } catch (const Error& error) {
+    return fail(error.what(), kFailed);
+  }
+}
+
+// CLI11's message, with a hint that leads to the help of the command in question.
+std::string usage_message(const CLI::App& program, const CLI::ParseError& wrong, int argc, char** argv) {
+  const std::vector<CLI::App*> commands = program.get_subcommands();
+  if (commands.empty()) {
+    std::string names;
+    for (const CLI::App* command : program.get_subcommands({}))
+      names += (names.empty() ? "" : ", ") + command->get_name();
+    return fmt::format("expected a command, one of {}, got {}. Hint: lille --help", names,
+                       argc > 1 ? fmt::format("\"{}\"", printable(argv[1])) : "none");
+  }
+  const CLI::App& command = *commands.front();
+  const bool is_about_text = dynamic_cast<const CLI::ExtrasError*>(&wrong) != nullptr ||
+                             dynamic_cast<const CLI::RequiredError*>(&wrong) != nullptr;
+  const bool takes_text =
+      is_about_text &&
+      !command.get_options([](const CLI::Option* option) { return option->get_positional(); }).empty();
+  return fmt::format(
+      "{}: {}. Hint: {}lille {} --help", command.get_name(), printable(wrong.what(), 200),
+      takes_text ? "a text stands in quotes, one that begins with - after -- at the end; " : "",
+      command.get_name());
+}
+
 int run(int argc, char** argv) {
   const Environment environment = read_environment();
   CLI::App program("Runs Lille, a small language model, exactly as its weights were trained.", "lille");
   program.set_version_flag("--version", std::string("lille " LILLE_VERSION));
   program.require_subcommand(1);
-  program.footer("`lille COMMAND --help` tells more about a command.");
+  program.formatter(help_formatter());
   add_generate(program, environment);
   add_info(program, environment);
   add_tokenize(program, environment);
   add_detokenize(program, environment);
   add_logits(program, environment);
   add_perplexity(program, environment);
+  for (CLI::App* command : program.get_subcommands({})) command->group("Commands");
+  // Commands inherit what stands above them; only the program's own help ends with this.
+  program.footer("`lille COMMAND --help` tells more about a command.");
   try {
     program.parse(argc, argv);
     return 0;
   } catch (const CLI::Success& asked) {
-    return program.exit(asked);
+    std::ostringstream text;
+    program.exit(asked, text, text);
+    return print_or_fail(text.str());
   } catch (const CLI::ParseError& wrong) {
-    return fail(std::string(wrong.what()) + ". Hint: lille --help", kWrongUsage);
+    return fail(usage_message(program, wrong, argc, argv), kWrongUsage);
   } catch (const Error& error) {
     return fail(error.what(), error.code() == ErrorCode::kInvalidArgument ? kWrongUsage : kFailed);
   } catch (const std::bad_alloc&) {

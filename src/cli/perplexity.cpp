@@ -30,7 +30,7 @@ std::vector<int32_t> read_ids(const PerplexityArguments& arguments, const std::f
   if (file.bytes().size() % 2 != 0)
     raise(ErrorCode::kInvalidArgument,
           "--ids-file: {}: expected two bytes for each id, got an odd number of bytes, {}",
-          arguments.ids_file, file.bytes().size());
+          printable_path(arguments.ids_file), file.bytes().size());
   std::vector<int32_t> ids;
   for (std::size_t offset = 0; offset < file.bytes().size(); offset += 2) {
     const auto low = static_cast<unsigned>(file.bytes()[offset]);
@@ -61,8 +61,8 @@ void run_perplexity(const PerplexityArguments& arguments, const Environment& env
               .dump() +
           "\n");
   } else {
-    print(fmt::format("perplexity {:.4f}, loss {:.6f} over {} windows of {} tokens\n", result.perplexity,
-                      result.loss, n_windows, model.args().block_size));
+    print(fmt::format("perplexity {:.4f}, loss {:.6f} over {} window{} of {} tokens\n", result.perplexity,
+                      result.loss, n_windows, n_windows == 1 ? "" : "s", model.args().block_size));
   }
 }
 

@@ -10,6 +10,7 @@
 #include "base/terminal.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "kernels/kernel_table.h"
 
 namespace lille::cli {
 namespace {
@@ -83,8 +84,17 @@ std::filesystem::path model_folder(const ModelOptions& options, const Environmen
   return environment.default_model;
 }
 
+void check_kernels(const Environment& environment) {
+  try {
+    kernels::select_kernel_table(environment.forced_kernels);
+  } catch (const Error& error) {
+    raise(error.code(), "LILLE_FORCE_ISA: {}", error.what());
+  }
+}
+
 Model load_model(const ModelOptions& options, const Environment& environment) {
   check_ranges(options);
+  check_kernels(environment);
   LoadOptions load;
   load.rope_layout = requested_layout(options.rope);
   load.cache_folder = environment.cache_folder;

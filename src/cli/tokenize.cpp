@@ -47,7 +47,10 @@ void add_detokenize(CLI::App& program, const Environment& environment) {
       ->type_name("DIR");
   command->callback([arguments, environment] {
     const Tokenizer tokenizer = Tokenizer::load(model_folder(arguments->model, environment));
-    print(tokenizer.decode(parse_ids(text_or_stdin(arguments->ids), "ids")));
+    const std::string ids = text_or_stdin(arguments->ids);
+    // What tokenize prints of an empty text.
+    if (ids.find_first_not_of(" \t\r\n") == std::string::npos) return;
+    print(tokenizer.decode(parse_ids(ids, "ids")));
   });
 }
 
