@@ -1,0 +1,94 @@
+#include "base/text.h"
+#include "cli/program.h"
+
+namespace lille::test {
+namespace {
+
+TEST(Main, NoCommandAndUnknownCommand) {
+  expect_failure(
+      kWrongUsage,
+      "expected a command, one of generate, info, tokenize, detokenize, logits, perplexity, got none", {});
+  expect_failure(kWrongUsage, "got \"frobnicate\"", {"frobnicate"});
+  expect_failure(kWrongUsage, "got \"--frob\"", {"--frob"});
+}
+
+TEST(Main, UnknownFlagNamesItAndTheCommandsHelp) {
+  for (const char* command : {"generate", "info", "tokenize", "detokenize", "logits", "perplexity"}) {
+    std::vector<std::string> arguments = {command, "--frob"};
+    if (std::string_view(command) != "info" && std::string_view(command) != "perplexity")
+      arguments.emplace_back("1");
+    expect_failure(kWrongUsage, std::string("lille ") + command + " --help", arguments);
+  }
+  expect_failure(kWrongUsage, "not expected: --frob", {"generate", "hi", "--frob"});
+}
+
+TEST(Main, UnquotedPromptSaysThatTextStandsInQuotes) {
+  expect_failure(kWrongUsage, "a text stands in quotes", {"generate", "once", "upon"});
+  expect_failure(kWrongUsage, "prompt is required", {"generate"});
+}
+
+TEST(Main, MessagesAreUtf8WhateverTheArguments) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"\xff"},
+                                                    {"generate", "hi", "--\xff"},
+                                                    {"generate", "hi", "--rope", "\xff\n"},
+                                                    {"generate", "hi", "--seed", "\xff\x1b"},
+                                                    {"info", "--model", "/\xff\n"},
+                                                    {"perplexity", "--text", "/\xff"},
+                                                    {"detokenize", "\xff"},
+                                                    {"generate", "hi", "\xff\n"}}) {
+    const Finished finished = run_lille(arguments);
+    EXPECT_NE(finished.exit_code, 0);
+    EXPECT_TRUE(is_valid_utf8(finished.err)) << arguments.back();
+    EXPECT_EQ(std::count(finished.err.begin(), finished.err.end(), '\n'), 1) << finished.err;
+    EXPECT_EQ(finished.err.find('\x1b'), std::string::npos);
+  }
+}
+
+TEST(Main, Version) { EXPECT_TRUE(output_of({"--version"}).starts_with("lille ")); }
+
+TEST(Main, ClosedStdout) {
+  RunOptions options;
+  options.stdout_file = "-";
+  expect_failure(kFailed, "[stdout] the output could not be written", {"generate", "hi", "--max-tokens", "4"},
+                 options);
+}
+
+TEST(Main, FullStdout) {
+  RunOptions options;
+  options.stdout_file = "/dev/full";
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"generate", "hi", "--max-tokens", "4"},
+        {"generate", "hi", "--max-tokens", "4", "--json"},
+        {"info"},
+        {"tokenize", "hi"},
+        {"detokenize", "1"},
+        {"--version"}})
+    expect_failure(kFailed, "No space left on device", arguments, options);
+}
+
+TEST(Main, ReaderThatGoesAwayEndsTheProgramQuietly) {
+  RunOptions options;
+  options.stop_reading_after = 10;
+  options.limit_s = 60;
+  const Finished finished =
+      run_lille({"generate", "Once upon a time", "--temperature", "0", "--max-tokens", "400"}, options);
+  EXPECT_EQ(finished.signal, SIGPIPE);
+  EXPECT_EQ(finished.err, "");
+  const Finished whole =
+      run_lille({"generate", "Once upon a time", "--temperature", "0", "--max-tokens", "400"});
+  EXPECT_LT(finished.total_s, 0.7 * whole.total_s);
+}
+
+TEST(Main, ReaderThatGoesAwayWhereSigpipeIsIgnored) {
+  RunOptions options;
+  options.stop_reading_after = 10;
+  options.wrapper = {"/bin/sh", "-c", "trap '' PIPE; exec \"$0\" \"$@\""};
+  const Finished finished =
+      run_lille({"generate", "Once upon a time", "--temperature", "0", "--max-tokens", "400"}, options);
+  EXPECT_EQ(finished.signal, 0);
+  EXPECT_EQ(finished.exit_code, kFailed);
+  EXPECT_EQ(finished.err, "lille: error: [stdout] the output could not be written: Broken pipe\n");
+}
+
+}  // namespace
+}  // namespace lille::test
