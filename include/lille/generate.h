@@ -40,7 +40,7 @@ struct GenerateStepOptions {
   PromptCache* prompt_cache = nullptr;  ///< Continue after its tokens; null: an empty one of its own.
   int64_t prefill_step_size = 128;      ///< Prompt tokens of one forward pass; results do not depend on it.
   std::function<void(int64_t n_processed, int64_t n_prompt)> prompt_progress_callback;  ///< May be empty.
-  std::stop_token stop;  ///< Cancels between blocks of the model.
+  std::stop_token cancel;  ///< Looked at between blocks of the model.
 };
 
 /// One generated token.

@@ -144,7 +144,7 @@ class Observer {
 
 /// What a forward pass tells and obeys while it runs.
 struct ForwardOptions {
-  std::stop_token stop;                                              ///< Looked at before each block.
+  std::stop_token cancel;                                            ///< Looked at before each block.
   std::function<void(int64_t n_done, int64_t n_layer)> on_progress;  ///< After each block; may be empty.
   Observer* observer = nullptr;
 };

@@ -11,7 +11,7 @@ namespace {
 // Logits of 32,768 tokens for many rows are the largest thing in memory; results do not depend on the step.
 constexpr int64_t kRowsAtOnce = 128;
 
-double window_loss(Session& session, std::span<const int32_t> inputs_and_next, std::stop_token stop) {
+double window_loss(Session& session, std::span<const int32_t> inputs_and_next, std::stop_token cancel) {
   PromptCache cache = make_prompt_cache(session.model());
   const auto n_inputs = static_cast<int64_t>(inputs_and_next.size()) - 1;
   double sum = 0;
@@ -19,7 +19,7 @@ double window_loss(Session& session, std::span<const int32_t> inputs_and_next, s
     const auto n = static_cast<std::size_t>(std::min(kRowsAtOnce, n_inputs - begin));
     const BatchItem item = {inputs_and_next.subspan(static_cast<std::size_t>(begin), n), &cache,
                             LogitsFor::kAll};
-    const Logits logits = session.forward(std::span(&item, 1), {stop, {}, nullptr});
+    const Logits logits = session.forward(std::span(&item, 1), {cancel, {}, nullptr});
     for (int64_t row_idx = 0; row_idx < logits.n_rows; ++row_idx) {
       const auto target =
           static_cast<std::size_t>(inputs_and_next[static_cast<std::size_t>(begin + row_idx) + 1]);
@@ -50,7 +50,7 @@ PerplexityResult perplexity(Session& session, std::span<const int32_t> ids,
   const std::size_t n_windows = (ids.size() - 1) / window;
   for (std::size_t window_idx = 0; window_idx < n_windows; ++window_idx) {
     result.window_losses.push_back(
-        window_loss(session, ids.subspan(window_idx * window, window + 1), options.stop));
+        window_loss(session, ids.subspan(window_idx * window, window + 1), options.cancel));
     if (options.on_progress)
       options.on_progress(static_cast<int64_t>(window_idx) + 1, static_cast<int64_t>(n_windows));
   }

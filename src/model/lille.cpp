@@ -82,7 +82,7 @@ void Transformer::forward(Pass& pass) const {
   tok_embeddings.forward(pass.device, ws.x, pass.ids);  // (n_rows, n_embd)
   observe(pass, 0, ws.x);
   for (int64_t layer_idx = 0; layer_idx < n_layer; ++layer_idx) {
-    if (pass.options.stop.stop_requested()) raise(ErrorCode::kCanceled, "[forward] canceled by the caller");
+    if (pass.options.cancel.stop_requested()) raise(ErrorCode::kCanceled, "[forward] canceled by the caller");
     layers[layer_idx].forward(pass, ws.x);  // (n_rows, n_embd)
     observe(pass, layer_idx + 1, ws.x);
     if (pass.options.on_progress) pass.options.on_progress(layer_idx + 1, n_layer);

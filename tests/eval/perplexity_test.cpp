@@ -83,7 +83,7 @@ TEST_F(Toy, ReportsProgressAndObeysCancel) {
   std::vector<int64_t> calls;
   std::stop_source source;
   PerplexityOptions options;
-  options.stop = source.get_token();
+  options.cancel = source.get_token();
   options.on_progress = [&](int64_t n_done, int64_t n_windows) {
     EXPECT_EQ(n_windows, 3);
     calls.push_back(n_done);

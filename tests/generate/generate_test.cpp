@@ -151,7 +151,7 @@ TEST_F(Toy, APromptCacheGoesOn) {
 TEST_F(Toy, CancelStopsIt) {
   std::stop_source source;
   GenerateStepOptions options;
-  options.stop = source.get_token();
+  options.cancel = source.get_token();
   GenerateStep steps(session_, prompt_, std::move(options));
   EXPECT_TRUE(steps.next());
   source.request_stop();

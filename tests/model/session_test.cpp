@@ -215,7 +215,7 @@ TEST_F(SessionErrors, CancelLeavesTheCacheAsItWas) {
   std::stop_source source;
   int64_t n_layers_done = 0;
   ForwardOptions options;
-  options.stop = source.get_token();
+  options.cancel = source.get_token();
   options.on_progress = [&](int64_t n_done, int64_t n_layer) {
     EXPECT_EQ(n_layer, 3);
     n_layers_done = n_done;

@@ -1,0 +1,75 @@
+#include "generate/sequence.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace lille {
+namespace {
+
+void check_options(const GenerateStepOptions& options) {
+  if (options.max_tokens < 0)
+    raise(ErrorCode::kInvalidArgument, "[generate] max_tokens: expected 0 or more, got {}",
+          options.max_tokens);
+  if (options.prefill_step_size < 1)
+    raise(ErrorCode::kInvalidArgument, "[generate] prefill_step_size: expected 1 or more, got {}",
+          options.prefill_step_size);
+}
+
+void check_prompt(std::span<const int32_t> prompt, const ModelArgs& args, int64_t n_cached) {
+  if (prompt.empty())
+    raise(ErrorCode::kInvalidArgument, "[generate] prompt: expected at least one token, got none");
+  if (static_cast<int64_t>(prompt.size()) > args.block_size - n_cached)
+    raise(ErrorCode::kInvalidArgument,
+          "[generate] prompt: {} tokens after {} in the cache are more than the context of {} tokens "
+          "(block_size). "
+          "Hint: shorten the prompt",
+          prompt.size(), n_cached, args.block_size);
+  for (const int32_t id : prompt)
+    if (id < 0 || id >= args.vocab_size)
+      raise(ErrorCode::kInvalidArgument, "[generate] prompt: expected token ids from 0 to {}, got {}",
+            args.vocab_size - 1, id);
+}
+
+}  // namespace
+
+Sequence::Sequence(const Model& model, std::span<const int32_t> prompt, GenerateStepOptions options)
+    : options_(std::move(options)),
+      cache_(options_.prompt_cache),
+      sampler_(options_.sampler ? *options_.sampler : make_sampler({}, model.args().vocab_size)),
+      random_(options_.seed),
+      tokens_(prompt.begin(), prompt.end()) {
+  check_options(options_);
+  if (cache_ == nullptr) cache_ = &own_cache_.emplace(model);
+  check_prompt(prompt, model.args(), cache_->offset());
+}
+
+bool Sequence::has_next() const noexcept {
+  const auto n_waiting = static_cast<int64_t>(tokens_.size() - n_processed_);
+  return n_generated_ < options_.max_tokens && cache_->offset() + n_waiting <= cache_->capacity();
+}
+
+BatchItem Sequence::pending() noexcept {
+  const std::size_t n_waiting = tokens_.size() - n_processed_;
+  n_pending_ = std::min(static_cast<std::size_t>(options_.prefill_step_size), n_waiting);
+  return {std::span(tokens_).subspan(n_processed_, n_pending_), cache_,
+          n_pending_ == n_waiting ? LogitsFor::kLast : LogitsFor::kNone};
+}
+
+std::optional<GenerateStepResult> Sequence::accept(std::span<const float> logits) {
+  n_processed_ += n_pending_;
+  if (n_generated_ == 0 && options_.prompt_progress_callback)
+    options_.prompt_progress_callback(static_cast<int64_t>(n_processed_),
+                                      static_cast<int64_t>(tokens_.size()));
+  if (logits.empty()) return std::nullopt;
+  logprobs_.assign(logits.begin(), logits.end());
+  options_.logits_processors.process(tokens_, logprobs_);
+  log_softmax(logprobs_);
+  choosable_ = logprobs_;
+  const int32_t token = sampler_(choosable_, random_);
+  tokens_.push_back(token);
+  ++n_generated_;
+  return GenerateStepResult{token, logprobs_};
+}
+
+}  // namespace lille
