@@ -92,9 +92,9 @@ TEST(Logits, SeveralRowsHaveTheBitsOfSingleRuns) {
   const SafetensorsFile together = logits_of(arguments, folder);
   EXPECT_EQ(together.tensors().size(), 7U * rows.size());
   for (std::size_t row_idx = 0; row_idx < rows.size(); ++row_idx) {
-    const std::string suffix = "." + std::to_string(row_idx);
-    const SafetensorsFile single =
-        logits_of({"--ids", rows[row_idx], "--hidden", "--model", toy_model()}, folder, "single" + suffix);
+    const std::string suffix = std::string(".").append(std::to_string(row_idx));
+    const SafetensorsFile single = logits_of({"--ids", rows[row_idx], "--hidden", "--model", toy_model()},
+                                             folder, std::string("single").append(suffix));
     for (const TensorView& tensor : single.tensors()) {
       EXPECT_EQ(together.at(tensor.name + suffix).shape, tensor.shape);
       EXPECT_TRUE(bytes_of(together, tensor.name + suffix) == bytes_of(single, tensor.name))
