@@ -84,6 +84,9 @@ Session make_session(const Model& model, const ModelOptions& options, const Envi
 /// Writes to stdout at once. @throws Error(kIo) if nobody can read it (a full disk, a closed descriptor).
 void print(std::string_view text);
 
+/// Writes to stderr at once; where that is closed or full, the text is lost and the program goes on.
+void print_to_stderr(std::string_view text) noexcept;
+
 /// Writes one line to stderr: "lille: TEXT".
 void note(std::string_view text);
 

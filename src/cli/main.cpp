@@ -15,8 +15,8 @@ constexpr int kWrongUsage = 2;
 
 int fail(std::string_view message, int exit_code) {
   const bool is_coloured = stderr_is_terminal();
-  fmt::print(stderr, "lille: {}error:{} {}\n", is_coloured ? "\x1b[1;31m" : "", is_coloured ? "\x1b[0m" : "",
-             message);
+  print_to_stderr(fmt::format("lille: {}error:{} {}\n", is_coloured ? "\x1b[1;31m" : "",
+                              is_coloured ? "\x1b[0m" : "", message));
   return exit_code;
 }
 

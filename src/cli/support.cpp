@@ -115,21 +115,26 @@ void print(std::string_view text) {
     raise(ErrorCode::kIo, "[stdout] the output could not be written: {}", std::strerror(errno));
 }
 
-void note(std::string_view text) { fmt::print(stderr, "lille: {}\n", text); }
+void print_to_stderr(std::string_view text) noexcept {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+void note(std::string_view text) { print_to_stderr(fmt::format("lille: {}\n", text)); }
 
 ProgressBar::ProgressBar(std::string label)
     : label_(std::move(label)), is_on_terminal_(stderr_is_terminal()) {}
 
 ProgressBar::~ProgressBar() {
-  if (is_shown_) fmt::print(stderr, "\r\x1b[K");
+  if (is_shown_) print_to_stderr("\r\x1b[K");
 }
 
 void ProgressBar::show(int64_t n_done, int64_t n_total) {
   if (!is_on_terminal_) return;
   constexpr int64_t kCells = 30;
   const int64_t n_full = n_total > 0 ? kCells * n_done / n_total : kCells;
-  fmt::print(stderr, "\r{} [{:=<{}}{:<{}}] {}/{}", label_, "", n_full, "", kCells - n_full, n_done, n_total);
-  std::fflush(stderr);
+  print_to_stderr(
+      fmt::format("\r{} [{:=<{}}{:<{}}] {}/{}", label_, "", n_full, "", kCells - n_full, n_done, n_total));
   is_shown_ = true;
 }
 

@@ -66,6 +66,16 @@ TEST(Main, FullStdout) {
     expect_failure(kFailed, "No space left on device", arguments, options);
 }
 
+TEST(Main, StderrThatCannotBeWrittenChangesNothing) {
+  const std::string text = output_of({"generate", "hi", "--max-tokens", "4", "--temp", "0"});
+  for (const char* redirected : {"2>/dev/full", "2>&-"}) {
+    RunOptions options;
+    options.wrapper = {"/bin/sh", "-c", std::string("exec \"$0\" \"$@\" ").append(redirected)};
+    EXPECT_EQ(output_of({"generate", "hi", "--max-tokens", "4", "--temp", "0", "--verbose"}, options), text);
+    EXPECT_EQ(run_lille({"generate", "hi", "--seed", "-1"}, options).exit_code, kWrongUsage);
+  }
+}
+
 TEST(Main, ReaderThatGoesAwayEndsTheProgramQuietly) {
   RunOptions options;
   options.stop_reading_after = 10;
