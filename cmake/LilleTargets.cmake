@@ -75,5 +75,6 @@ function(lille_test name)
   if(ARG_LABEL)
     list(APPEND properties LABELS ${ARG_LABEL})
   endif()
-  gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+  # The values of parameters are left out of the names: they may be addresses, which differ from run to run.
+  gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 NO_PRETTY_VALUES PROPERTIES ${properties})
 endfunction()
