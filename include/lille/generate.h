@@ -13,6 +13,7 @@
 
 #include "lille/logits_processors.h"
 #include "lille/model.h"
+#include "lille/overflow.h"
 #include "lille/random.h"
 #include "lille/sampler.h"
 #include "lille/tokenizer.h"
@@ -73,34 +74,60 @@ class GenerateStep {
   std::unique_ptr<State> state_;
 };
 
-/// Why an answer ended: `kStop` at `<|endoftext|>` or `<|user|>`, `kLength` at max_tokens or the end of the
-/// context.
+/// How an answer is made of tokens. Token options alone, which convert to this, have no stop strings and
+/// refuse a prompt that is too long.
+struct StreamOptions : GenerateStepOptions {
+  StreamOptions() = default;
+  StreamOptions(GenerateStepOptions options) : GenerateStepOptions(std::move(options)) {}
+
+  /// The answer ends before the first of these that stands in it; UTF-8, none of them empty.
+  std::vector<std::string> stop;
+  int64_t top_logprobs = 0;  ///< So many of the likeliest tokens in each response, from 0 to vocab_size.
+  /// For a prompt longer than the context. A prompt after tokens in a prompt cache is not cut.
+  Overflow overflow = Overflow::kError;
+};
+
+/// Why an answer ended: `kStop` at `<|endoftext|>`, `<|user|>` or a stop string, `kLength` at max_tokens or
+/// the end of the context.
 enum class FinishReason { kStop, kLength };
 
 /// "stop" or "length".
 std::string_view finish_reason_name(FinishReason reason) noexcept;
 
+/// A token and its log-probability.
+struct TokenLogprob {
+  int32_t token = 0;
+  float logprob = 0;
+};
+
 /// One piece of an answer.
 /// Source: mlx_lm/generate.py GenerationResponse.
 struct GenerationResponse {
-  std::string text;                 ///< What can be shown now: whole UTF-8 characters; may be empty.
-  std::optional<int32_t> token;     ///< The token of this response; none if max_tokens is 0.
-  std::span<const float> logprobs;  ///< (vocab_size) of the step; valid until the next response
-  int64_t prompt_tokens = 0;
+  /// What can be shown now: whole UTF-8 characters; empty while they may be the beginning of a stop string.
+  std::string text;
+  std::optional<int32_t> token;               ///< The token of this response; none if max_tokens is 0.
+  std::span<const float> logprobs;            ///< (vocab_size) of the step; valid until the next response
+  float logprob = 0;                          ///< Of the token, before the sampler's filters.
+  std::vector<TokenLogprob> top_logprobs;     ///< StreamOptions::top_logprobs of them, the likeliest first.
+  int64_t prompt_tokens = 0;                  ///< Without those that were left out.
+  int64_t n_dropped_tokens = 0;               ///< Of the prompt: left out because of StreamOptions::overflow.
+  int64_t n_dropped_turns = 0;                ///< Whole turns among them.
   double prompt_tps = 0;                      ///< Prompt tokens per second.
   double prompt_s = 0;                        ///< Seconds until the first token was known.
   int64_t generation_tokens = 0;              ///< Tokens generated so far, the end token included.
   double generation_tps = 0;                  ///< Generated tokens per second after the prompt.
   std::optional<FinishReason> finish_reason;  ///< In the last response only.
+  std::string stop;                           ///< The stop string that ended the answer; empty if none did.
 };
 
-/// An answer as it is made: tokens to text, stopping where Lille's answers end.
+/// An answer as it is made: tokens to text, stopping where Lille's answers end (docs/GENERATION.md).
 /// Source: mlx_lm/generate.py stream_generate.
 class StreamGenerate {
  public:
-  /// @throws Error as GenerateStep.
+  /// @throws Error as GenerateStep and fit_prompt; Error(kInvalidArgument) for a stop string that is empty or
+  /// no UTF-8, top_logprobs out of range, or a tokenizer whose vocabulary is not the model's.
   StreamGenerate(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
-                 GenerateStepOptions options);
+                 StreamOptions options);
   ~StreamGenerate();
   StreamGenerate(StreamGenerate&&) noexcept;
 
@@ -115,13 +142,13 @@ class StreamGenerate {
 
 /// StreamGenerate under mlx-lm's name.
 inline StreamGenerate stream_generate(Session& session, const Tokenizer& tokenizer,
-                                      std::span<const int32_t> prompt, GenerateStepOptions options = {}) {
+                                      std::span<const int32_t> prompt, StreamOptions options = {}) {
   return {session, tokenizer, prompt, std::move(options)};
 }
 
 /// The whole answer as text.
 /// @throws Error as StreamGenerate.
 std::string generate(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
-                     GenerateStepOptions options = {});
+                     StreamOptions options = {});
 
 }  // namespace lille

@@ -1,5 +1,7 @@
 #include "generate/answer.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace lille {
@@ -15,38 +17,81 @@ double rate(int64_t n_tokens, double elapsed_s) {
 
 }  // namespace
 
-Answer::Answer(const Tokenizer& tokenizer, const ModelArgs& args, int64_t n_prompt_tokens)
+std::vector<TokenLogprob> top_logprobs(std::span<const float> logprobs, int64_t n) {
+  const auto is_before = [](const TokenLogprob& left, const TokenLogprob& right) {
+    return left.logprob != right.logprob ? left.logprob > right.logprob : left.token < right.token;
+  };
+  // The best so far as a heap, the worst of them on top: most tokens are only compared with that one.
+  std::vector<TokenLogprob> best;
+  for (std::size_t id = 0; id < logprobs.size() && n > 0; ++id) {
+    const TokenLogprob candidate = {static_cast<int32_t>(id), logprobs[id]};
+    if (static_cast<int64_t>(best.size()) == n) {
+      if (!is_before(candidate, best.front())) continue;
+      std::ranges::pop_heap(best, is_before);
+      best.pop_back();
+    }
+    best.push_back(candidate);
+    std::ranges::push_heap(best, is_before);
+  }
+  std::ranges::sort_heap(best, is_before);
+  return best;
+}
+
+Answer::Answer(const Tokenizer& tokenizer, const ModelArgs& args, const FittedPrompt& prompt,
+               const StreamOptions& options)
     : detokenizer_(tokenizer),
+      stops_(options.stop),
       eos_token_id_(tokenizer.eos_token_id()),
       user_token_id_(tokenizer.user_token_id()),
-      n_prompt_tokens_(n_prompt_tokens) {
+      n_prompt_tokens_(static_cast<int64_t>(prompt.tokens.size())),
+      n_dropped_tokens_(prompt.n_dropped_tokens),
+      n_dropped_turns_(prompt.n_dropped_turns),
+      n_top_logprobs_(options.top_logprobs) {
   if (tokenizer.vocab_size() != args.vocab_size)
     raise(ErrorCode::kInvalidArgument,
           "[generate] the tokenizer has {} tokens and the model {} (vocab_size). Hint: are they of the same "
           "checkpoint?",
           tokenizer.vocab_size(), args.vocab_size);
+  if (n_top_logprobs_ < 0 || n_top_logprobs_ > args.vocab_size)
+    raise(ErrorCode::kInvalidArgument, "[generate] top_logprobs: expected 0 to {} (vocab_size), got {}",
+          args.vocab_size, n_top_logprobs_);
 }
 
-GenerationResponse Answer::add(const std::optional<GenerateStepResult>& step, bool has_next) {
-  const Clock::time_point now = Clock::now();
+GenerationResponse Answer::start_response(Clock::time_point now) {
   if (n_generated_ == 0) first_token_ = now;
   GenerationResponse response;
   response.prompt_tokens = n_prompt_tokens_;
+  response.n_dropped_tokens = n_dropped_tokens_;
+  response.n_dropped_turns = n_dropped_turns_;
   response.prompt_s = seconds(first_token_ - start_);
   response.prompt_tps = rate(n_prompt_tokens_, response.prompt_s);
+  response.generation_tps = rate(n_generated_, seconds(now - first_token_));
+  return response;
+}
+
+GenerationResponse Answer::add(const std::optional<GenerateStepResult>& step, bool has_next) {
+  GenerationResponse response = start_response(Clock::now());
   bool is_stopped = false;
+  std::string text;
   if (step) {
     ++n_generated_;
     response.token = step->token;
     response.logprobs = step->logprobs;
-    response.generation_tps = rate(n_generated_ - 1, seconds(now - first_token_));
+    response.logprob = step->logprobs[static_cast<std::size_t>(step->token)];
+    response.top_logprobs = top_logprobs(step->logprobs, n_top_logprobs_);
     is_stopped = step->token == eos_token_id_ || step->token == user_token_id_;
-    if (!is_stopped) response.text = detokenizer_.add_token(step->token);
+    if (!is_stopped) text = detokenizer_.add_token(step->token);
   }
   response.generation_tokens = n_generated_;
-  if (is_stopped || !has_next) {
-    is_finished_ = true;
-    response.text += detokenizer_.finalize();
+  is_finished_ = is_stopped || !has_next;
+  if (is_finished_) text += detokenizer_.finalize();
+  response.text = stops_.add(text);
+  if (const std::string* stop = stops_.matched()) {
+    response.stop = *stop;
+    is_finished_ = is_stopped = true;
+  }
+  if (is_finished_) {
+    response.text += stops_.finalize();
     response.finish_reason = is_stopped ? FinishReason::kStop : FinishReason::kLength;
   }
   return response;

@@ -3,17 +3,26 @@
 #include <chrono>
 #include <optional>
 
+#include "generate/stop_strings.h"
 #include "lille/generate.h"
 
 namespace lille {
+
+/// The n tokens of the largest values, the largest first; of equal ones the lower ids.
+/// @param logprobs  (vocab_size)
+/// @param n         From 0 to vocab_size.
+std::vector<TokenLogprob> top_logprobs(std::span<const float> logprobs, int64_t n);
 
 /// Turns the tokens of one sequence into responses: text in whole characters, the end of the answer, and how
 /// long it took. One sequence and each of a batch have one of their own.
 class Answer {
  public:
   /// The clock starts here.
-  /// @throws Error(kInvalidArgument) if the tokenizer's vocabulary is not the model's.
-  Answer(const Tokenizer& tokenizer, const ModelArgs& args, int64_t n_prompt_tokens);
+  /// @param prompt  what the sequence reads; only its counts are used.
+  /// @throws Error(kInvalidArgument) if the tokenizer's vocabulary is not the model's, for stop strings that
+  /// are empty or no UTF-8, and for top_logprobs out of range.
+  Answer(const Tokenizer& tokenizer, const ModelArgs& args, const FittedPrompt& prompt,
+         const StreamOptions& options);
 
   /// The response to one step.
   /// @param step      empty if no token could be generated at all.
@@ -26,10 +35,17 @@ class Answer {
  private:
   using Clock = std::chrono::steady_clock;
 
+  // What every response of the answer says.
+  GenerationResponse start_response(Clock::time_point now);
+
   StreamingDetokenizer detokenizer_;
+  StopStrings stops_;
   int32_t eos_token_id_;
   int32_t user_token_id_;
   int64_t n_prompt_tokens_;
+  int64_t n_dropped_tokens_;
+  int64_t n_dropped_turns_;
+  int64_t n_top_logprobs_;
   int64_t n_generated_ = 0;
   Clock::time_point start_ = Clock::now();
   Clock::time_point first_token_;

@@ -38,10 +38,25 @@ struct StreamGenerate::State {
   Answer answer;
 };
 
+namespace {
+
+// A prompt that follows tokens in a cache is passed on as it is: what would have to leave is in the cache.
+FittedPrompt fit(const Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
+                 const StreamOptions& options) {
+  const bool is_continued = options.prompt_cache != nullptr && options.prompt_cache->offset() > 0;
+  if (is_continued) return {{prompt.begin(), prompt.end()}, 0, 0};
+  return fit_prompt(prompt, tokenizer, session.model().args().block_size, options.max_tokens,
+                    options.overflow);
+}
+
+}  // namespace
+
 StreamGenerate::StreamGenerate(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
-                               GenerateStepOptions options)
-    : state_(new State{GenerateStep(session, prompt, std::move(options)),
-                       Answer(tokenizer, session.model().args(), static_cast<int64_t>(prompt.size()))}) {}
+                               StreamOptions options) {
+  const FittedPrompt fitted = fit(session, tokenizer, prompt, options);
+  Answer answer(tokenizer, session.model().args(), fitted, options);
+  state_.reset(new State{GenerateStep(session, fitted.tokens, std::move(options)), std::move(answer)});
+}
 
 StreamGenerate::~StreamGenerate() = default;
 StreamGenerate::StreamGenerate(StreamGenerate&&) noexcept = default;
@@ -53,7 +68,7 @@ std::optional<GenerationResponse> StreamGenerate::next() {
 }
 
 std::string generate(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
-                     GenerateStepOptions options) {
+                     StreamOptions options) {
   StreamGenerate stream(session, tokenizer, prompt, std::move(options));
   std::string text;
   while (const std::optional<GenerationResponse> response = stream.next()) text += response->text;

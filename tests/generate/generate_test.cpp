@@ -35,38 +35,6 @@ TEST_F(Toy, GreedyEqualsRereadingEverythingEachTime) {
   }
 }
 
-TEST_F(Toy, GreedyEqualsMlx) {
-  const nlohmann::json golden =
-      nlohmann::json::parse(test::read_file(test::source_path("tests/golden/mlx/toy/generate.json")));
-  const SafetensorsFile file(test::source_path("tests/golden/mlx/toy/generate.safetensors"));
-  int n_compared = 0;
-  for (const nlohmann::json& run : golden.at("cases")) {
-    // Penalties and seeds have tests of their own; MLX goes on beyond block_size, which is an error here.
-    const auto prompt = run.at("prompt").get<std::vector<int32_t>>();
-    const auto tokens = run.at("tokens").get<std::vector<int32_t>>();
-    const bool is_greedy = run.at("params").empty() || run.at("params").contains("prefill_step_size");
-    if (!is_greedy || prompt.size() + tokens.size() > 64) continue;
-    GenerateStepOptions options;
-    options.max_tokens = static_cast<int64_t>(tokens.size());
-    options.prefill_step_size = run.at("params").value("prefill_step_size", int64_t{128});
-    GenerateStep steps(session_, prompt, std::move(options));
-    const std::string name = run.at("id").get<std::string>();
-    const bool has_logprobs = run.contains("logprobs") && run["logprobs"].is_string();
-    for (std::size_t idx = 0; idx < tokens.size(); ++idx) {
-      const auto step = steps.next();
-      ASSERT_TRUE(step);
-      EXPECT_EQ(step->token, tokens[idx]) << name << ", token " << idx;
-      if (has_logprobs)
-        test::expect_near(
-            step->logprobs,
-            test::expected(file, run["logprobs"].get<std::string>()).rows(static_cast<int64_t>(idx), 1), 3e-4,
-            name);
-    }
-    ++n_compared;
-  }
-  EXPECT_EQ(n_compared, 3) << "greedy, with prefill steps of 5, and after a single token";
-}
-
 TEST_F(Toy, PrefillStepsDoNotMatter) {
   std::vector<int32_t> prompt;
   for (int32_t id = 0; id < 30; ++id) prompt.push_back(id * 7 % 512);
@@ -180,8 +148,8 @@ class Tiny : public testing::Test {
     ids.insert(ids.begin(), tokenizer_.bos_token_id());
     return ids;
   }
-  GenerateStepOptions sampled(uint64_t seed, int64_t max_tokens) const {
-    GenerateStepOptions options;
+  StreamOptions sampled(uint64_t seed, int64_t max_tokens) const {
+    StreamOptions options;
     options.sampler = make_sampler({.temperature = 0.8F, .top_p = 0.9F}, model_.args().vocab_size);
     options.seed = seed;
     options.max_tokens = max_tokens;
@@ -257,6 +225,130 @@ TEST_F(Tiny, AVocabularyThatIsNotTheModelsIsRefused) {
   const std::vector<int32_t> ids = {1};
   test::expect_error(ErrorCode::kInvalidArgument, "the tokenizer has 32768 tokens and the model 512",
                      [&] { StreamGenerate(session, tokenizer_, ids, {}); });
+}
+
+TEST_F(Tiny, StopStringsEndTheWholeAnswerAndItsStream) {
+  Session session(model_);
+  const std::string whole = generate(session, tokenizer_, prompt("Once upon a time"), sampled(5, 60));
+  // Each begins inside a word, so inside a token too.
+  for (const std::size_t begin : {std::size_t{3}, whole.size() / 3, whole.size() / 2, whole.size() - 9}) {
+    StreamOptions options = sampled(5, 60);
+    options.stop = {"no such text", whole.substr(begin, 5)};
+    const std::size_t n_shown = whole.find(options.stop[1]);
+    StreamGenerate stream(session, tokenizer_, prompt("Once upon a time"), options);
+    std::string text;
+    GenerationResponse last;
+    while (auto response = stream.next()) {
+      text += response->text;
+      last = std::move(*response);
+    }
+    EXPECT_EQ(text, whole.substr(0, n_shown));
+    EXPECT_EQ(last.stop, options.stop[1]);
+    EXPECT_EQ(last.finish_reason, FinishReason::kStop);
+    EXPECT_EQ(generate(session, tokenizer_, prompt("Once upon a time"), options), text);
+  }
+}
+
+TEST_F(Tiny, LogprobsAreThoseBeforeTheFilters) {
+  Session session(model_);
+  StreamOptions options = sampled(5, 12);
+  options.top_logprobs = 3;
+  StreamGenerate stream(session, tokenizer_, prompt("Once upon a time"), options);
+  int n_lower = 0;
+  while (const auto response = stream.next()) {
+    EXPECT_EQ(response->logprob, response->logprobs[static_cast<std::size_t>(*response->token)]);
+    ASSERT_EQ(response->top_logprobs.size(), 3u);
+    EXPECT_EQ(response->top_logprobs[0].logprob, *std::ranges::max_element(response->logprobs));
+    EXPECT_GE(response->top_logprobs[0].logprob, response->logprob);
+    n_lower += response->top_logprobs[0].logprob > response->logprob;
+    double sum = 0;
+    for (const float logprob : response->logprobs) sum += std::exp(double{logprob});
+    EXPECT_NEAR(sum, 1, 1e-4);
+  }
+  EXPECT_GT(n_lower, 0);
+}
+
+TEST_F(Tiny, OverflowIsReportedAndEqualsTheShorterPrompt) {
+  Session session(model_);
+  std::vector<int32_t> ids = prompt("");
+  while (ids.size() < 600) ids.push_back(static_cast<int32_t>(ids.size() * 31 % 5000));
+  test::expect_error(ErrorCode::kInvalidArgument,
+                     "prompt: 600 tokens are more than the context of 512 tokens (block_size)",
+                     [&] { StreamGenerate(session, tokenizer_, ids, sampled(1, 4)); });
+  StreamOptions options = sampled(1, 4);
+  options.overflow = Overflow::kTruncateLeft;
+  StreamGenerate stream(session, tokenizer_, ids, options);
+  std::string text;
+  GenerationResponse last;
+  while (auto response = stream.next()) {
+    text += response->text;
+    last = std::move(*response);
+  }
+  EXPECT_EQ(last.prompt_tokens, 509);
+  EXPECT_EQ(last.n_dropped_tokens, 91);
+  EXPECT_EQ(last.generation_tokens, 4) << "there is room for all of them";
+  std::vector<int32_t> shorter(ids.end() - 508, ids.end());
+  shorter.insert(shorter.begin(), ids.front());
+  EXPECT_EQ(generate(session, tokenizer_, shorter, sampled(1, 4)), text);
+}
+
+TEST_F(Tiny, APromptAfterACacheIsNotCut) {
+  Session session(model_);
+  PromptCache cache(model_);
+  const std::vector<int32_t> ids(600, 5);
+  const BatchItem first = {std::span(ids).first(2), &cache, LogitsFor::kNone};
+  session.forward(std::span(&first, 1));
+  StreamOptions options = sampled(1, 4);
+  options.overflow = Overflow::kTruncateLeft;
+  options.prompt_cache = &cache;
+  test::expect_error(ErrorCode::kInvalidArgument, "600 tokens after 2 in the cache",
+                     [&] { StreamGenerate(session, tokenizer_, ids, options); });
+}
+
+TEST_F(Tiny, TheEndOfTheContextEndsAnAnswerThatNeverStops) {
+  Session session(model_);
+  std::vector<int32_t> ids(500, 5);
+  StreamOptions options;
+  options.max_tokens = 1'000'000'000;
+  options.logits_processors.add(
+      make_processor([](std::span<const int32_t>, std::span<float> logits) { logits[77] = 1e6F; }));
+  StreamGenerate stream(session, tokenizer_, ids, options);
+  GenerationResponse last;
+  while (auto response = stream.next()) last = std::move(*response);
+  EXPECT_EQ(last.finish_reason, FinishReason::kLength);
+  EXPECT_EQ(last.generation_tokens, 512 - 500 + 1);
+}
+
+TEST_F(Tiny, LogitsThatAreNoNumbersEndThatRequestOnly) {
+  Session session(model_);
+  const std::string wanted = generate(session, tokenizer_, prompt("The river"), sampled(2, 8));
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {-infinity, std::numeric_limits<float>::quiet_NaN(), infinity}) {
+    for (const bool is_greedy : {true, false}) {
+      StreamOptions options = sampled(2, 8);
+      if (is_greedy) options.sampler = std::nullopt;
+      options.logits_processors.add(
+          make_processor([bad](std::span<const int32_t> tokens, std::span<float> logits) {
+            if (tokens.size() > 5) std::ranges::fill(logits, bad);
+          }));
+      const std::string part =
+          bad == -infinity ? "expected one token above -inf" : "expected numbers below +inf";
+      test::expect_error(ErrorCode::kInvalidArgument, part,
+                         [&] { generate(session, tokenizer_, prompt("The river"), options); });
+      EXPECT_EQ(generate(session, tokenizer_, prompt("The river"), sampled(2, 8)), wanted);
+    }
+  }
+}
+
+TEST_F(Tiny, ABiasThatExcludesEveryTokenIsAnError) {
+  Session session(model_);
+  LogitsProcessorOptions all;
+  for (int32_t id = 0; id < model_.args().vocab_size; ++id)
+    all.logit_bias[id] = -std::numeric_limits<float>::infinity();
+  StreamOptions options;
+  options.logits_processors = make_logits_processors(all, model_.args().vocab_size);
+  test::expect_error(ErrorCode::kInvalidArgument, "expected one token above -inf",
+                     [&] { generate(session, tokenizer_, prompt("The river"), options); });
 }
 
 // Greedy continuations of PyTorch and MLX; where the first two logits are nearer than 1e-3, programs may
