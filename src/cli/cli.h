@@ -40,27 +40,54 @@ Number parse_number(const std::string& text, const OptionSpec& spec) {
         std::is_integral_v<Number> ? "whole number" : "number", spec.min, spec.max, printable(text));
 }
 
+/// Adds the flag of one option, whose kind is that of its field; its value lands in `field`.
+template <typename Field>
+CLI::Option* add_option(CLI::App& command, const OptionSpec& spec, Field& field) {
+  std::string flags = flag_of(spec.name);
+  if (!spec.alias.empty()) flags += "," + flag_of(spec.alias);
+  const std::string help(spec.help);
+  if constexpr (std::is_same_v<Field, bool>) {
+    return command.add_flag(flags, field, help);
+  } else if constexpr (std::is_same_v<Field, std::optional<bool>>) {
+    CLI::Option* yes = command.add_flag_callback(
+        flags, [&field] { field = true; }, help);
+    command
+        .add_flag_callback(
+            "--no-" + flags.substr(2), [&field] { field = false; }, "The opposite of " + flags + ".")
+        ->excludes(yes);
+    return yes;
+  } else if constexpr (std::is_same_v<Field, std::string>) {
+    return command.add_option(flags, field, help);
+  } else if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
+    // Taken as they are: CLI11 would read {} and [a,b] as lists.
+    const auto take = [&field](const CLI::results_t& texts) {
+      field = texts;
+      return true;
+    };
+    return command.add_option(flags, take, help)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->allow_extra_args(false);
+  } else if constexpr (std::is_same_v<Field, std::map<int32_t, float>>) {
+    const auto read = [&field](const std::string& text) { field = parse_logit_bias(text); };
+    return command.add_option_function<std::string>(flags, read, help);
+  } else {
+    const auto read = [&field, spec](const std::string& text) {
+      if constexpr (std::is_arithmetic_v<Field>)
+        field = parse_number<Field>(text, spec);
+      else
+        field = parse_number<typename Field::value_type>(text, spec);
+    };
+    CLI::Option* option = command.add_option_function<std::string>(flags, read, help);
+    if constexpr (std::is_arithmetic_v<Field>) option->default_str(fmt::format("{}", field));
+    return option;
+  }
+}
+
 /// Adds a flag for every option of the struct's table; values land in `options`.
 template <typename Options>
 void add_options(CLI::App& command, Options& options) {
   visit_options(options, [&command](const OptionSpec& spec, auto& field) {
-    std::string flags = flag_of(spec.name);
-    if (!spec.alias.empty()) flags += "," + flag_of(spec.alias);
-    using Field = std::remove_cvref_t<decltype(field)>;
-    CLI::Option* option = nullptr;
-    if constexpr (std::is_same_v<Field, std::string>) {
-      option = command.add_option(flags, field, std::string(spec.help));
-    } else {
-      const auto read = [&field, spec](const std::string& text) {
-        if constexpr (std::is_arithmetic_v<Field>)
-          field = parse_number<Field>(text, spec);
-        else
-          field = parse_number<typename Field::value_type>(text, spec);
-      };
-      option = command.add_option_function<std::string>(flags, read, std::string(spec.help));
-      if constexpr (std::is_arithmetic_v<Field>) option->default_str(fmt::format("{}", field));
-    }
-    option->type_name(std::string(spec.value_name));
+    add_option(command, spec, field)->type_name(std::string(spec.value_name));
   });
 }
 

@@ -15,8 +15,6 @@ struct GenerateArguments {
   std::string prompt;
   ModelOptions model;
   GenerationOptions generation;
-  bool bos = false;
-  bool no_bos = false;
   bool json = false;
   bool verbose = false;
 };
@@ -26,8 +24,7 @@ std::vector<int32_t> prompt_ids(const GenerateArguments& arguments, const Tokeni
   const std::string prompt = text_or_stdin(arguments.prompt);
   check_utf8(prompt, "prompt");
   std::vector<int32_t> ids = tokenizer.encode(prompt);
-  const bool add_bos = arguments.bos || (!arguments.no_bos && defaults.add_bos_token);
-  if (add_bos) ids.insert(ids.begin(), tokenizer.bos_token_id());
+  if (begins_with_bos(arguments.generation, defaults)) ids.insert(ids.begin(), tokenizer.bos_token_id());
   if (ids.empty())
     raise(ErrorCode::kInvalidArgument,
           "prompt: expected a text, got an empty one without <|startoftext|>. Hint: write a prompt or use "
@@ -44,53 +41,97 @@ void tell_speed(const GenerationResponse& last, const Session& session, uint64_t
                    session.kernels(), static_cast<double>(peak_memory_bytes()) / 1e6));
 }
 
-nlohmann::json answer_json(const std::string& text, const std::vector<int32_t>& tokens,
-                           const GenerationResponse& last, uint64_t seed) {
-  return {{"text", text},
-          {"tokens", tokens},
-          {"finish_reason", finish_reason_name(*last.finish_reason)},
-          {"seed", seed},
-          {"prompt_tokens", last.prompt_tokens},
-          {"prompt_tps", last.prompt_tps},
-          {"prompt_s", last.prompt_s},
-          {"generation_tokens", last.generation_tokens},
-          {"generation_tps", last.generation_tps},
-          {"peak_memory_bytes", peak_memory_bytes()}};
+// What is collected of an answer while it is made.
+struct Collected {
+  std::string text;
+  std::vector<int32_t> tokens;
+  nlohmann::json logprobs = nlohmann::json::array();
+  GenerationResponse last;
+};
+
+nlohmann::json logprob_json(const TokenLogprob& of, const Tokenizer& tokenizer) {
+  return {{"id", of.token}, {"token", tokenizer.token_bytes(of.token)}, {"logprob", of.logprob}};
+}
+
+nlohmann::json logprobs_json(const GenerationResponse& response, const Tokenizer& tokenizer) {
+  nlohmann::json chosen = logprob_json({*response.token, response.logprob}, tokenizer);
+  if (!response.top_logprobs.empty()) chosen["top_logprobs"] = nlohmann::json::array();
+  for (const TokenLogprob& likely : response.top_logprobs)
+    chosen["top_logprobs"].push_back(logprob_json(likely, tokenizer));
+  return chosen;
+}
+
+nlohmann::json answer_json(const Collected& answer, const GenerationOptions& options, uint64_t seed) {
+  const GenerationResponse& last = answer.last;
+  nlohmann::json json = {{"text", answer.text},
+                         {"tokens", answer.tokens},
+                         {"finish_reason", finish_reason_name(*last.finish_reason)},
+                         {"stop", last.stop.empty() ? nlohmann::json() : nlohmann::json(last.stop)},
+                         {"seed", seed},
+                         {"prompt_tokens", last.prompt_tokens},
+                         {"dropped_tokens", last.n_dropped_tokens},
+                         {"dropped_turns", last.n_dropped_turns},
+                         {"prompt_tps", last.prompt_tps},
+                         {"prompt_s", last.prompt_s},
+                         {"generation_tokens", last.generation_tokens},
+                         {"generation_tps", last.generation_tps},
+                         {"peak_memory_bytes", peak_memory_bytes()}};
+  if (options.logprobs || options.top_logprobs > 0) json["logprobs"] = answer.logprobs;
+  return json;
+}
+
+Collected collect(StreamGenerate& stream, const GenerateArguments& arguments, const Tokenizer& tokenizer) {
+  Collected answer;
+  const bool wants_logprobs = arguments.generation.logprobs || arguments.generation.top_logprobs > 0;
+  while (std::optional<GenerationResponse> response = stream.next()) {
+    if (!arguments.json) print(response->text);
+    answer.text += response->text;
+    if (response->token) answer.tokens.push_back(*response->token);
+    if (response->token && wants_logprobs) answer.logprobs.push_back(logprobs_json(*response, tokenizer));
+    answer.last = std::move(*response);
+  }
+  return answer;
+}
+
+void tell_dropped(const GenerationResponse& last) {
+  if (last.n_dropped_tokens == 0) return;
+  const std::string turns =
+      last.n_dropped_turns > 0 ? fmt::format(", {} whole turns,", last.n_dropped_turns) : "";
+  note(fmt::format("the oldest {} tokens of the prompt{} were left out: the context was too short",
+                   last.n_dropped_tokens, turns));
+}
+
+void check_arguments(const GenerateArguments& arguments) {
+  check_ranges(arguments.generation);
+  const GenerationOptions& options = arguments.generation;
+  if (!arguments.json && (options.logprobs || options.top_logprobs > 0))
+    raise(ErrorCode::kInvalidArgument, "{}: expected --json beside it, which prints them",
+          options.logprobs ? "--logprobs" : "--top-logprobs");
 }
 
 void run_generate(const GenerateArguments& arguments, const Environment& environment) {
-  check_ranges(arguments.generation);
+  check_arguments(arguments);
   const std::filesystem::path folder = model_folder(arguments.model, environment);
   const Model model = load_model(arguments.model, environment);
   const Tokenizer tokenizer = Tokenizer::load(folder);
   const GenerationDefaults defaults = load_generation_defaults(folder);
   Session session = make_session(model, arguments.model, environment);
 
-  GenerateStepOptions options;
-  options.max_tokens = arguments.generation.max_tokens;
-  options.sampler = make_sampler(arguments.generation, defaults, model.args().vocab_size);
-  options.seed = arguments.generation.seed ? *arguments.generation.seed : std::random_device()();
+  StreamOptions options = make_stream_options(arguments.generation, defaults, tokenizer);
+  if (!arguments.generation.seed) options.seed = std::random_device()();
   const uint64_t seed = options.seed;
 
   const std::vector<int32_t> ids = prompt_ids(arguments, tokenizer, defaults);
   StreamGenerate stream(session, tokenizer, ids, std::move(options));
-  const bool is_streamed = !arguments.json;
-  if (is_streamed && stdout_is_terminal() && arguments.prompt != "-")
+  if (!arguments.json && stdout_is_terminal() && arguments.prompt != "-")
     print(fmt::format("\x1b[1m{}\x1b[0m", arguments.prompt));
-  std::string text;
-  std::vector<int32_t> tokens;
-  GenerationResponse last;
-  while (std::optional<GenerationResponse> response = stream.next()) {
-    if (is_streamed) print(response->text);
-    text += response->text;
-    if (response->token) tokens.push_back(*response->token);
-    last = std::move(*response);
-  }
-  print(arguments.json ? answer_json(text, tokens, last, seed)
+  const Collected answer = collect(stream, arguments, tokenizer);
+  print(arguments.json ? answer_json(answer, arguments.generation, seed)
                                  .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
                              "\n"
                        : "\n");
-  if (arguments.verbose) tell_speed(last, session, seed);
+  tell_dropped(answer.last);
+  if (arguments.verbose) tell_speed(answer.last, session, seed);
 }
 
 }  // namespace
@@ -102,10 +143,6 @@ void add_generate(CLI::App& program, const Environment& environment) {
       ->required();
   add_options(*command, arguments->model);
   add_options(*command, arguments->generation);
-  CLI::Option* bos = command->add_flag(
-      "--bos", arguments->bos,
-      "Begin with <|startoftext|>. Default: add_bos_token of tokenizer_config.json, else yes.");
-  command->add_flag("--no-bos", arguments->no_bos, "Do not begin with <|startoftext|>.")->excludes(bos);
   command->add_flag("--json", arguments->json,
                     "Print one JSON object at the end instead of text as it is made.");
   command->add_flag("--verbose", arguments->verbose, "Tell speed, seed and memory on stderr.");

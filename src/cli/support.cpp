@@ -51,15 +51,6 @@ void tell_rope_choice(const RopeChoice& choice) {
         rope_layout_name(choice.layout), choice.n_tokens, perplexities_text(choice)));
 }
 
-std::optional<RopeLayout> requested_layout(const std::string& rope) {
-  if (rope.empty()) return std::nullopt;
-  const std::optional<RopeLayout> layout = rope_layout_from_name(rope);
-  if (!layout)
-    raise(ErrorCode::kInvalidArgument, "--rope: expected interleaved, half or original, got \"{}\"",
-          printable(rope));
-  return layout;
-}
-
 }  // namespace
 
 Environment read_environment() {
@@ -96,7 +87,7 @@ Model load_model(const ModelOptions& options, const Environment& environment) {
   check_ranges(options);
   check_kernels(environment);
   LoadOptions load;
-  load.rope_layout = requested_layout(options.rope);
+  load.rope_layout = rope_layout_from_name(options.rope);
   load.cache_folder = environment.cache_folder;
   load.n_threads = options.threads;
   load.kernels = environment.forced_kernels;

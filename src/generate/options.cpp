@@ -1,8 +1,55 @@
 #include "generate/options.h"
 
 #include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
 
 namespace lille {
+namespace {
+
+constexpr std::string_view kBiasFlag = "--logit-bias";
+
+std::vector<std::string_view> split(std::string_view choices) {
+  std::vector<std::string_view> texts;
+  while (true) {
+    const std::size_t bar = choices.find('|');
+    texts.push_back(choices.substr(0, bar));
+    if (bar == std::string_view::npos) return texts;
+    choices.remove_prefix(bar + 1);
+  }
+}
+
+template <typename Number>
+std::optional<Number> read_number(std::string_view text) {
+  Number number{};
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+void add_bias(std::map<int32_t, float>& biases, std::optional<int32_t> id, std::optional<float> bias,
+              std::string_view piece) {
+  if (!id || !bias)
+    raise(ErrorCode::kInvalidArgument,
+          "{}: expected ID:NUMBER with commas between them, or a JSON object of them, got \"{}\"", kBiasFlag,
+          printable(piece));
+  if (!biases.emplace(*id, *bias).second)
+    raise(ErrorCode::kInvalidArgument, "{}: expected each token id once, got {} twice", kBiasFlag, *id);
+}
+
+std::map<int32_t, float> parse_bias_object(std::string_view text) {
+  const nlohmann::json object = nlohmann::json::parse(text, nullptr, false);
+  std::map<int32_t, float> biases;
+  if (!object.is_object()) add_bias(biases, std::nullopt, std::nullopt, text);
+  for (const auto& [key, value] : object.items()) {
+    std::optional<float> bias;
+    if (value.is_number()) bias = value.get<float>();
+    add_bias(biases, read_number<int32_t>(key), bias, key);
+  }
+  return biases;
+}
+
+}  // namespace
 
 std::string flag_of(std::string_view option_name) {
   std::string flag = "--" + std::string(option_name);
@@ -10,12 +57,52 @@ std::string flag_of(std::string_view option_name) {
   return flag;
 }
 
-Sampler make_sampler(const GenerationOptions& options, const GenerationDefaults& defaults,
-                     int64_t vocab_size) {
-  SamplerOptions sampler_options;
-  sampler_options.temperature = options.temperature.value_or(defaults.temperature);
-  sampler_options.top_p = options.top_p.value_or(defaults.top_p);
-  return make_sampler(sampler_options, vocab_size);
+void check_choice(const OptionSpec& spec, std::string_view text) {
+  if (spec.choices.empty() || text.empty()) return;
+  const std::vector<std::string_view> choices = split(spec.choices);
+  if (std::ranges::find(choices, text) != choices.end()) return;
+  const auto last = choices.end() - 1;
+  raise(ErrorCode::kInvalidArgument, "{}: expected {} or {}, got \"{}\"", flag_of(spec.name),
+        fmt::join(choices.begin(), last, ", "), *last, printable(text));
+}
+
+std::map<int32_t, float> parse_logit_bias(std::string_view text) {
+  if (text.starts_with('{')) return parse_bias_object(text);
+  std::map<int32_t, float> biases;
+  while (true) {
+    const std::string_view piece = text.substr(0, text.find(','));
+    const std::size_t colon = std::min(piece.find(':'), piece.size());
+    add_bias(biases, read_number<int32_t>(piece.substr(0, colon)),
+             colon < piece.size() ? read_number<float>(piece.substr(colon + 1)) : std::nullopt, piece);
+    if (piece.size() == text.size()) return biases;
+    text.remove_prefix(piece.size() + 1);
+  }
+}
+
+StreamOptions make_stream_options(const GenerationOptions& options, const GenerationDefaults& defaults,
+                                  const Tokenizer& tokenizer) {
+  SamplerOptions sampler = options.sampler;
+  sampler.temperature = options.temperature.value_or(defaults.temperature);
+  sampler.top_p = options.top_p.value_or(defaults.top_p);
+  // As mlx_lm/generate.py: without them XTC would keep an answer from ending and from a new line.
+  sampler.xtc_special_tokens = tokenizer.encode("\n");
+  sampler.xtc_special_tokens.push_back(tokenizer.eos_token_id());
+  sampler.xtc_special_tokens.push_back(tokenizer.user_token_id());
+
+  const std::optional<Overflow> overflow = overflow_from_name(options.overflow);
+  if (!overflow)
+    raise(ErrorCode::kInvalidArgument, "--overflow: expected error, truncate-left or trim-turns, got \"{}\"",
+          printable(options.overflow));
+
+  StreamOptions stream;
+  stream.max_tokens = options.max_tokens;
+  stream.sampler = make_sampler(sampler, tokenizer.vocab_size());
+  stream.seed = options.seed.value_or(0);
+  stream.logits_processors = make_logits_processors(options.logits_processors, tokenizer.vocab_size());
+  stream.stop = options.stop;
+  stream.top_logprobs = options.top_logprobs;
+  stream.overflow = *overflow;
+  return stream;
 }
 
 }  // namespace lille

@@ -3,26 +3,32 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "lille/generate.h"
 
 namespace lille {
 
 /// What is known of one option, once: command-line flags, help, JSON fields and Python keywords come from
-/// here.
+/// here. The type of its field says what it takes: a number, a text, several texts (std::vector), yes or no
+/// (bool: no unless said; std::optional<bool>: --name and --no-name), or biases by token id (std::map). A
+/// std::optional is empty unless it is said.
 struct OptionSpec {
   std::string_view name;        ///< "top_p": the JSON field and Python keyword; the flag is --top-p.
   std::string_view alias;       ///< Another flag without dashes, or empty.
-  std::string_view value_name;  ///< What stands for the value in the help.
+  std::string_view value_name;  ///< What stands for the value in the help; empty for yes or no.
   std::string_view
       help;  ///< One sentence; says what holds if the option is absent, where that is no constant.
   double min = std::numeric_limits<double>::lowest();
   double max = std::numeric_limits<double>::max();
+  std::string_view choices = {};  ///< "half|original": the texts that are allowed; empty: any.
 };
 
 /// "--top-p" for "top_p".
@@ -33,7 +39,14 @@ struct GenerationOptions {
   int64_t max_tokens = 256;
   std::optional<float> temperature;
   std::optional<float> top_p;
+  SamplerOptions sampler = {};  ///< All but temperature, top_p and xtc_special_tokens.
+  LogitsProcessorOptions logits_processors = {};
   std::optional<uint64_t> seed;
+  std::vector<std::string> stop;
+  bool logprobs = false;
+  int64_t top_logprobs = 0;
+  std::string overflow = "error";
+  std::optional<bool> bos;
 };
 
 /// Which model is used and how it is run, as a user says it.
@@ -43,16 +56,12 @@ struct ModelOptions {
   int64_t threads = 0;
 };
 
-/// Calls visit(const OptionSpec&, field&) for each option of a GenerationOptions.
+/// Calls visit(const OptionSpec&, field&) for each option that says which token is drawn.
 template <typename Options, typename Visitor>
-requires std::is_same_v<std::remove_const_t<Options>, GenerationOptions>
-void visit_options(Options& options, Visitor&& visit) {
-  visit(OptionSpec{"max_tokens", "", "N", "Most tokens to generate; the context (block_size) may end before.",
-                   0, 1e9},
-        options.max_tokens);
+void visit_sampler_options(Options& options, Visitor&& visit) {
   visit(OptionSpec{"temperature", "temp", "T",
-                   "Randomness: 0 takes the most likely token. Default: generation_config.json of the model, "
-                   "else 0.5.",
+                   "Randomness: 0 takes the most likely token and ignores the options up to --xtc-threshold. "
+                   "Default: generation_config.json of the model, else 0.5.",
                    0, 1e6},
         options.temperature);
   visit(
@@ -62,11 +71,89 @@ void visit_options(Options& options, Visitor&& visit) {
           "generation_config.json of the model, else 0.95.",
           0, 1},
       options.top_p);
+  visit(OptionSpec{"top_k", "", "K", "Choose among the K likeliest tokens; 0 is off.", 0, 1e9},
+        options.sampler.top_k);
+  visit(OptionSpec{"min_p", "", "P",
+                   "Choose among tokens with at least this part of the best token's probability; 0 is off.",
+                   0, 1},
+        options.sampler.min_p);
+  visit(OptionSpec{"min_tokens_to_keep", "", "N", "--min-p leaves at least so many of the best tokens.", 1,
+                   1e9},
+        options.sampler.min_tokens_to_keep);
+  visit(OptionSpec{"xtc_probability", "", "P",
+                   "How often XTC leaves out all but the least likely of the tokens above --xtc-threshold; 0 "
+                   "is off. It never leaves out the newline and the tokens that end an answer.",
+                   0, 1},
+        options.sampler.xtc_probability);
+  visit(OptionSpec{"xtc_threshold", "", "P", "Probability above which XTC takes a token for a likely one.", 0,
+                   0.5},
+        options.sampler.xtc_threshold);
   visit(
       OptionSpec{
           "seed", "", "N",
           "Seed of the random numbers: the same seed gives the same text. Default: a new one each time."},
       options.seed);
+}
+
+/// Calls visit(const OptionSpec&, field&) for each option that changes the logits before a token is drawn.
+template <typename Options, typename Visitor>
+void visit_logits_processor_options(Options& options, Visitor&& visit) {
+  auto& processors = options.logits_processors;
+  visit(
+      OptionSpec{"repetition_penalty", "", "X",
+                 "Logits of tokens that occur are divided by it if positive, else multiplied: above 1 there "
+                 "is less repetition; 0 is off.",
+                 0, 1e6},
+      processors.repetition_penalty);
+  visit(OptionSpec{"repetition_context_size", "", "N",
+                   "So many of the last tokens, the prompt's too, count for --repetition-penalty; 0: all.", 0,
+                   1e9},
+        processors.repetition_context_size);
+  visit(OptionSpec{"presence_penalty", "", "X",
+                   "Subtracted once from the logit of each token that occurs; 0 is off.", -1e6, 1e6},
+        processors.presence_penalty);
+  visit(OptionSpec{"presence_context_size", "", "N",
+                   "So many of the last tokens, the prompt's too, count for --presence-penalty; 0: all.", 0,
+                   1e9},
+        processors.presence_context_size);
+  visit(OptionSpec{"frequency_penalty", "", "X",
+                   "Subtracted from a token's logit for each time it occurs; 0 is off.", -1e6, 1e6},
+        processors.frequency_penalty);
+  visit(OptionSpec{"frequency_context_size", "", "N",
+                   "So many of the last tokens, the prompt's too, count for --frequency-penalty; 0: all.", 0,
+                   1e9},
+        processors.frequency_context_size);
+  visit(OptionSpec{"logit_bias", "", "ID:X,...",
+                   "Added to the logits of tokens: 262:-2,11:1.5, or a JSON object; -inf excludes a token."},
+        processors.logit_bias);
+}
+
+/// Calls visit(const OptionSpec&, field&) for each option of a GenerationOptions.
+template <typename Options, typename Visitor>
+requires std::is_same_v<std::remove_const_t<Options>, GenerationOptions>
+void visit_options(Options& options, Visitor&& visit) {
+  visit(OptionSpec{"max_tokens", "", "N", "Most tokens to generate; the context (block_size) may end before.",
+                   0, 1e9},
+        options.max_tokens);
+  visit(OptionSpec{"stop", "", "TEXT",
+                   "End the answer before this text, which is not shown; may be given several times."},
+        options.stop);
+  visit_sampler_options(options, visit);
+  visit_logits_processor_options(options, visit);
+  visit(OptionSpec{"bos", "", "",
+                   "Begin with <|startoftext|>. Default: add_bos_token of tokenizer_config.json, else yes."},
+        options.bos);
+  visit(
+      OptionSpec{"overflow", "", "HOW",
+                 "What happens to a prompt longer than the context: error, truncate-left (its oldest tokens "
+                 "are left out) or trim-turns (the oldest turns of a chat are).",
+                 0, 0, "error|truncate-left|trim-turns"},
+      options.overflow);
+  visit(OptionSpec{"logprobs", "", "", "With --json: the log-probability of each token, before filters."},
+        options.logprobs);
+  visit(OptionSpec{"top_logprobs", "", "N",
+                   "With --json: log-probabilities of the N likeliest tokens at each token, too.", 0, 1000},
+        options.top_logprobs);
 }
 
 /// Calls visit(const OptionSpec&, field&) for each option of a ModelOptions.
@@ -81,13 +168,18 @@ void visit_options(Options& options, Visitor&& visit) {
   visit(
       OptionSpec{
           "rope", "", "LAYOUT",
-          "Rotary layout: interleaved, half or original. Default: config.json's rope_layout, else measured."},
+          "Rotary layout: interleaved, half or original. Default: config.json's rope_layout, else measured.",
+          0, 0, "interleaved|half|original"},
       options.rope);
   visit(OptionSpec{"threads", "", "N", "Threads to compute with; 0 uses every processor.", 0, 1024},
         options.threads);
 }
 
-/// Checks every number of an options struct against its range.
+/// @throws Error(kInvalidArgument) that names the flag, the choices and the text, unless the text is empty or
+/// one of the choices.
+void check_choice(const OptionSpec& spec, std::string_view text);
+
+/// Checks every number of an options struct against its range, and every text against its choices.
 /// @throws Error(kInvalidArgument) that names the flag, the range and the value.
 template <typename Options>
 void check_ranges(const Options& options) {
@@ -99,17 +191,30 @@ void check_ranges(const Options& options) {
             spec.min, spec.max, value);
     };
     using Field = std::remove_cvref_t<decltype(field)>;
-    if constexpr (std::is_arithmetic_v<Field>) {
+    if constexpr (std::is_same_v<Field, std::string>) {
+      check_choice(spec, field);
+    } else if constexpr (std::is_arithmetic_v<Field>) {
       check(static_cast<double>(field));
-    } else if constexpr (!std::is_same_v<Field, std::string>) {
+    } else if constexpr (requires { field.has_value(); }) {
       if (field) check(static_cast<double>(*field));
     }
   });
 }
 
-/// The sampler that `options` ask for, with the folder's defaults where they say nothing.
-/// @throws Error(kInvalidArgument) as make_sampler.
-Sampler make_sampler(const GenerationOptions& options, const GenerationDefaults& defaults,
-                     int64_t vocab_size);
+/// "262:-2,11:1.5" or {"262": -2, "11": 1.5} as biases by token id.
+/// @throws Error(kInvalidArgument) that names the flag and the piece that is none, or the id that stands
+/// twice.
+std::map<int32_t, float> parse_logit_bias(std::string_view text);
+
+/// How the answer that `options` ask for is made, with the folder's defaults where they say nothing. Without
+/// a seed it is 0.
+/// @throws Error(kInvalidArgument) as make_sampler and make_logits_processors.
+StreamOptions make_stream_options(const GenerationOptions& options, const GenerationDefaults& defaults,
+                                  const Tokenizer& tokenizer);
+
+/// Whether a prompt begins with `<|startoftext|>`: what `options` say, else the folder.
+inline bool begins_with_bos(const GenerationOptions& options, const GenerationDefaults& defaults) {
+  return options.bos.value_or(defaults.add_bos_token);
+}
 
 }  // namespace lille

@@ -164,6 +164,119 @@ TEST(Generate, PromptLongerThanTheContextIsAnErrorWithBothLengths) {
   expect_failure(kWrongUsage, "512 tokens (block_size)", {"generate", "-"}, options);
 }
 
+TEST(Generate, OverflowTruncatesAndSaysSo) {
+  RunOptions options;
+  for (int word_idx = 0; word_idx < 600; ++word_idx) options.stdin_text += " the";
+  const Finished finished = run_lille(
+      {"generate", "-", "--overflow", "truncate-left", "--max-tokens", "3", "--temp", "0", "--json"},
+      options);
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_NE(finished.err.find("the oldest 91 tokens of the prompt were left out"), std::string::npos)
+      << finished.err;
+  const auto answer = nlohmann::json::parse(finished.out);
+  EXPECT_EQ(answer["prompt_tokens"], 510);
+  EXPECT_EQ(answer["dropped_tokens"], 91);
+  EXPECT_EQ(answer["dropped_turns"], 0);
+  EXPECT_EQ(answer["generation_tokens"], 3);
+  expect_failure(kWrongUsage, "and so is its last turn of 601 tokens",
+                 {"generate", "-", "--overflow", "trim-turns"}, options);
+  expect_failure(kWrongUsage, "--overflow: expected error, truncate-left or trim-turns, got \"shift\"",
+                 {"generate", "hi", "--overflow", "shift"});
+}
+
+TEST(Generate, StopTextsEndTheAnswerAndAreNotShown) {
+  const std::string whole = greedy("Once upon a time", 40);
+  const std::string stop = whole.substr(20, 4);
+  const std::string wanted = whole.substr(0, whole.find(stop));
+  const std::vector<std::string> arguments = {
+      "generate", "Once upon a time", "--temp", "0", "--max-tokens", "40", "--stop", "{}", "--stop", stop};
+  EXPECT_EQ(output_of(arguments), wanted + "\n");
+  const nlohmann::json answer = json_of(arguments);
+  EXPECT_EQ(answer["text"], wanted);
+  EXPECT_EQ(answer["stop"], stop);
+  EXPECT_EQ(answer["finish_reason"], "stop");
+  EXPECT_TRUE(json_of({"generate", "hi", "--max-tokens", "1"})["stop"].is_null());
+}
+
+TEST(Generate, StopTextsThatLookLikeListsAreTexts) {
+  std::vector<std::string> arguments = {"generate", "hi", "--max-tokens", "2", "--temp", "0"};
+  const std::string text = output_of(arguments);
+  for (const char* stop : {"{}", "[a,b]", "[", "--", "%%", "-1"})
+    EXPECT_EQ(output_of(with(arguments, {std::string("--stop=") + stop})), text) << stop;
+  arguments.insert(arguments.begin() + 1, {"--stop", "a,b"});
+  EXPECT_EQ(output_of(arguments), text) << "a stop takes one text and leaves the prompt";
+}
+
+TEST(Generate, BadStopTexts) {
+  expect_failure(kWrongUsage, "stop: expected strings of at least one character",
+                 {"generate", "hi", "--stop", ""});
+  expect_failure(kWrongUsage, "stop: expected UTF-8 text, got \"a\\xff\"",
+                 {"generate", "hi", "--stop", "a\xff"});
+}
+
+TEST(Generate, StopTextsOfFourKilobytesAndAHundred) {
+  std::vector<std::string> arguments = {"generate", "hi", "--max-tokens", "8", "--temp", "0"};
+  const std::string text = output_of(arguments);
+  arguments.insert(arguments.end(), {"--stop", std::string(4096, 'x')});
+  for (int idx = 0; idx < 100; ++idx)
+    arguments.insert(arguments.end(), {"--stop", std::string("no such text ").append(std::to_string(idx))});
+  EXPECT_EQ(output_of(arguments), text);
+}
+
+TEST(Generate, LogprobsOfEachToken) {
+  const nlohmann::json answer = json_of(
+      {"generate", "The cell is", "--temp", "0", "--max-tokens", "3", "--logprobs", "--top-logprobs", "2"});
+  ASSERT_EQ(answer["logprobs"].size(), 3U);
+  for (std::size_t idx = 0; idx < 3; ++idx) {
+    const nlohmann::json& token = answer["logprobs"][idx];
+    EXPECT_EQ(token["id"], answer["tokens"][idx]);
+    ASSERT_EQ(token["top_logprobs"].size(), 2U);
+    EXPECT_EQ(token["top_logprobs"][0]["id"], token["id"]) << "the likeliest token, at temperature 0";
+    EXPECT_EQ(token["top_logprobs"][0]["logprob"], token["logprob"]);
+    EXPECT_LT(token["logprob"], 0);
+  }
+  const nlohmann::json chosen = json_of({"generate", "The cell is", "--max-tokens", "1", "--logprobs"});
+  EXPECT_FALSE(chosen["logprobs"][0].contains("top_logprobs"));
+  EXPECT_FALSE(json_of({"generate", "hi", "--max-tokens", "1"}).contains("logprobs"));
+  expect_failure(kWrongUsage, "--logprobs: expected --json beside it", {"generate", "hi", "--logprobs"});
+}
+
+TEST(Generate, TemperatureZeroIgnoresFiltersThatAreInRange) {
+  EXPECT_EQ(output_of({"generate", "The cell is", "--max-tokens", "12", "--temp", "0", "--top-p", "0.9",
+                       "--top-k", "5", "--min-p", "0.3", "--xtc-probability", "1"}),
+            greedy("The cell is", 12));
+}
+
+TEST(Generate, TopKOneIsTheLikeliestTokenAtAnyTemperature) {
+  EXPECT_EQ(output_of({"generate", "The cell is", "--max-tokens", "12", "--temp", "1", "--top-p", "1",
+                       "--top-k", "1"}),
+            greedy("The cell is", 12));
+}
+
+TEST(Generate, BiasesAndPenaltiesReachTheLogits) {
+  const std::vector<std::string> arguments = {"generate", "The cell is", "--temp", "0", "--max-tokens", "3"};
+  EXPECT_EQ(json_of(with(arguments, {"--logit-bias", "77:1000"}))["tokens"], nlohmann::json({77, 77, 77}));
+  EXPECT_EQ(json_of(with(arguments, {"--logit-bias", R"({"77": 1000})"}))["tokens"],
+            nlohmann::json({77, 77, 77}));
+  const nlohmann::json different =
+      json_of(with(arguments, {"--logit-bias", "77:1000,78:950", "--presence-penalty", "100"}))["tokens"];
+  EXPECT_EQ(different, nlohmann::json({77, 78, 77}));
+  expect_failure(kWrongUsage, "--logit-bias: expected ID:NUMBER", {"generate", "hi", "--logit-bias", "x"});
+  expect_failure(kWrongUsage, "logit_bias: expected token ids in [0, 32768), got 40000",
+                 {"generate", "hi", "--logit-bias", "40000:1"});
+}
+
+TEST(Generate, BosComesFromTheFolderUnlessSaid) {
+  const TemporaryFolder folder;
+  const auto model = copy_model(tiny_model(), folder.path() / "model");
+  folder.write("model/tokenizer_config.json", R"({"add_bos_token": false})");
+  const std::vector<std::string> arguments = {"generate", "hi", "--max-tokens", "1", "--model", model};
+  EXPECT_EQ(json_of(arguments)["prompt_tokens"], 1);
+  EXPECT_EQ(json_of(with(arguments, {"--bos"}))["prompt_tokens"], 2);
+  folder.write("model/tokenizer_config.json", "{}");
+  EXPECT_EQ(json_of(arguments)["prompt_tokens"], 2);
+}
+
 TEST(Generate, InvalidUtf8PromptIsAnError) {
   expect_failure(kWrongUsage, "prompt: expected UTF-8 text, got the byte 0xff at offset 3",
                  {"generate", "abc\xff"});

@@ -48,6 +48,26 @@ TEST(Options, MaxTokens) {
                     "whole number from 0 to 1000000000, got \"99999999999999999999\"");
 }
 
+TEST(Options, EveryRealNumberRefusesWhatIsNoNumber) {
+  for (const char* flag : {"--temperature", "--top-p", "--min-p", "--xtc-probability", "--xtc-threshold",
+                           "--repetition-penalty", "--presence-penalty", "--frequency-penalty"}) {
+    for (const char* value : {"nan", "inf", "-inf", "-1e7", "1e7"})
+      expect_bad_option(flag, value, "number from ");
+    for (const char* value : {"1e999", "abc", "0x1", ""}) expect_bad_option(flag, value, "number from ");
+    EXPECT_EQ(run_lille({"generate", "hi", "--max-tokens", "1", flag, "-0"}).exit_code, 0) << flag;
+  }
+}
+
+TEST(Options, EveryWholeNumberRefusesNegativeAndHuge) {
+  for (const char* flag :
+       {"--max-tokens", "--top-k", "--min-tokens-to-keep", "--repetition-context-size",
+        "--presence-context-size", "--frequency-context-size", "--top-logprobs", "--threads"}) {
+    for (const char* value : {"-1", "2000000000"}) expect_bad_option(flag, value, "number from ");
+    for (const char* value : {"99999999999999999999", "1.5", "abc"})
+      expect_bad_option(flag, value, "whole number from ");
+  }
+}
+
 TEST(Options, OneThatStandsTwice) {
   expect_failure(kWrongUsage, "--seed", {"generate", "hi", "--seed", "1", "--seed", "2"});
 }

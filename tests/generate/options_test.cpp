@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "support.h"
@@ -9,13 +11,23 @@
 namespace lille {
 namespace {
 
+const Tokenizer& test_tokenizer() {
+  static const Tokenizer tokenizer = Tokenizer::load(test::source_path("models/lille-tiny-8bit"));
+  return tokenizer;
+}
+
 TEST(Options, FlagsAreTheNamesWithDashes) { EXPECT_EQ(flag_of("top_p"), "--top-p"); }
+
+template <typename Field>
+bool is_yes_or_no(const Field&) {
+  return std::is_same_v<Field, bool> || std::is_same_v<Field, std::optional<bool>>;
+}
 
 TEST(Options, EveryOptionHasAHelpAndANameOfItsOwn) {
   std::set<std::string_view> names;
-  const auto check = [&](const OptionSpec& spec, const auto&) {
+  const auto check = [&](const OptionSpec& spec, const auto& field) {
     EXPECT_FALSE(spec.help.empty()) << spec.name;
-    EXPECT_FALSE(spec.value_name.empty()) << spec.name;
+    EXPECT_EQ(spec.value_name.empty(), is_yes_or_no(field)) << spec.name;
     EXPECT_TRUE(names.insert(spec.name).second) << spec.name;
     const bool is_new = spec.alias.empty() || names.insert(spec.alias).second;
     EXPECT_TRUE(is_new) << spec.alias;
@@ -24,7 +36,7 @@ TEST(Options, EveryOptionHasAHelpAndANameOfItsOwn) {
   visit_options(generation, check);
   ModelOptions model;
   visit_options(model, check);
-  EXPECT_EQ(names.size(), 8u);
+  EXPECT_EQ(names.size(), 25u);
 }
 
 template <typename Edit>
@@ -58,12 +70,193 @@ TEST(Options, WhatIsInRangePasses) {
   check_ranges(options);
 }
 
+// Every real number of the table, and of what it is made into, refuses what is no number.
+TEST(Options, NoRealNumberMayBeNanOrInfinite) {
+  int n_reals = 0;
+  for (const float bad : {NAN, -NAN, INFINITY, -INFINITY}) {
+    for (int real_idx = 0;; ++real_idx) {
+      GenerationOptions options;
+      std::string flag;
+      int idx = 0;
+      visit_options(options, [&]<typename Field>(const OptionSpec& spec, Field& field) {
+        if constexpr (std::is_same_v<Field, float> || std::is_same_v<Field, std::optional<float>>) {
+          if (idx++ != real_idx) return;
+          field = bad;
+          flag = flag_of(spec.name);
+        }
+      });
+      if (flag.empty()) break;
+      ++n_reals;
+      test::expect_error(ErrorCode::kInvalidArgument, flag + ": expected a number from",
+                         [&] { check_ranges(options); });
+      test::expect_error(ErrorCode::kInvalidArgument, "expected a",
+                         [&] { make_stream_options(options, {}, test_tokenizer()); });
+    }
+  }
+  EXPECT_EQ(n_reals, 4 * 8);
+}
+
+// Minus zero is zero, so nothing is switched on by it.
+TEST(Options, MinusZeroIsZero) {
+  GenerationOptions options;
+  visit_options(options, []<typename Field>(const OptionSpec&, Field& field) {
+    if constexpr (std::is_same_v<Field, float> || std::is_same_v<Field, std::optional<float>>) field = -0.0F;
+  });
+  check_ranges(options);
+  const StreamOptions stream = make_stream_options(options, {}, test_tokenizer());
+  EXPECT_TRUE(stream.sampler->is_greedy());
+  EXPECT_TRUE(stream.logits_processors.empty());
+  options.temperature = 1.0F;
+  const StreamOptions sampled = make_stream_options(options, {}, test_tokenizer());
+  std::vector<float> logprobs(32768, -10.0F);
+  RandomState random(1);
+  sampled.sampler->filter(logprobs, random);
+  EXPECT_EQ(std::ranges::count(logprobs, -10.0F), 32768) << "no filter is on";
+}
+
+TEST(Options, HugeAndNegativeWholeNumbers) {
+  int n_whole = 0;
+  for (const int64_t bad : {INT64_MIN, int64_t{-1}, int64_t{2'000'000'000}, INT64_MAX}) {
+    for (int whole_idx = 0;; ++whole_idx) {
+      GenerationOptions options;
+      std::string flag;
+      int idx = 0;
+      visit_options(options, [&]<typename Field>(const OptionSpec& spec, Field& field) {
+        if constexpr (std::is_same_v<Field, int64_t>) {
+          if (idx++ != whole_idx) return;
+          field = bad;
+          flag = flag_of(spec.name);
+        }
+      });
+      if (flag.empty()) break;
+      ++n_whole;
+      test::expect_error(ErrorCode::kInvalidArgument, flag + ": expected a number from",
+                         [&] { check_ranges(options); });
+    }
+  }
+  EXPECT_EQ(n_whole, 4 * 7);
+}
+
+TEST(Options, HugeValuesInRangeWork) {
+  GenerationOptions options;
+  options.temperature = 1e6F;
+  options.sampler.top_k = 1'000'000'000;
+  options.sampler.min_p = 1;
+  options.sampler.min_tokens_to_keep = 1'000'000'000;
+  options.logits_processors.repetition_context_size = 1'000'000'000;
+  options.logits_processors.repetition_penalty = 1e6F;
+  options.logits_processors.frequency_penalty = -1e6F;
+  check_ranges(options);
+  const StreamOptions stream = make_stream_options(options, {}, test_tokenizer());
+  std::vector<float> logits(32768);
+  logits[5] = 3;
+  LogitsProcessors processors = stream.logits_processors;
+  processors.process(std::vector<int32_t>{5, 6, 5}, logits);
+  log_softmax(logits);
+  RandomState random(1);
+  EXPECT_EQ((*stream.sampler)(logits, random), 5);
+}
+
 TEST(Options, TheFoldersDefaultsFillWhatIsAbsent) {
   const GenerationDefaults defaults = {0, 0.5F, true};
-  EXPECT_TRUE(make_sampler(GenerationOptions{}, defaults, 10).is_greedy());
+  EXPECT_TRUE(make_stream_options({}, defaults, test_tokenizer()).sampler->is_greedy());
   GenerationOptions options;
   options.temperature = 1.0F;
-  EXPECT_FALSE(make_sampler(options, defaults, 10).is_greedy());
+  EXPECT_FALSE(make_stream_options(options, defaults, test_tokenizer()).sampler->is_greedy());
+  EXPECT_TRUE(begins_with_bos(options, defaults));
+  options.bos = false;
+  EXPECT_FALSE(begins_with_bos(options, defaults));
+}
+
+TEST(Options, TemperatureZeroIgnoresFilters) {
+  GenerationOptions options;
+  options.temperature = 0.0F;
+  options.top_p = 0.9F;
+  options.sampler.top_k = 5;
+  options.sampler.min_p = 0.5F;
+  options.sampler.xtc_probability = 1;
+  check_ranges(options);
+  EXPECT_TRUE(make_stream_options(options, {}, test_tokenizer()).sampler->is_greedy());
+}
+
+TEST(Options, EveryOneReachesTheStream) {
+  GenerationOptions options;
+  options.max_tokens = 3;
+  options.seed = 9;
+  options.stop = {"a", "b"};
+  options.top_logprobs = 4;
+  options.overflow = "trim-turns";
+  options.logits_processors.logit_bias = {{7, -1.0F}};
+  options.logits_processors.presence_penalty = 1;
+  const StreamOptions stream = make_stream_options(options, {}, test_tokenizer());
+  EXPECT_EQ(stream.max_tokens, 3);
+  EXPECT_EQ(stream.seed, 9u);
+  EXPECT_EQ(stream.stop, options.stop);
+  EXPECT_EQ(stream.top_logprobs, 4);
+  EXPECT_EQ(stream.overflow, Overflow::kTrimTurns);
+  EXPECT_EQ(stream.logits_processors.size(), 2u);
+}
+
+// At threshold 0 XTC leaves only the least likely token and the special ones.
+TEST(Options, XtcNeverLeavesOutNewlineAndEndTokens) {
+  GenerationOptions options;
+  options.temperature = 1.0F;
+  options.sampler.xtc_probability = 1;
+  const StreamOptions stream = make_stream_options(options, {1, 1, true}, test_tokenizer());
+  std::vector<float> logprobs(32768);
+  for (std::size_t id = 0; id < logprobs.size(); ++id) logprobs[id] = -static_cast<float>(id % 100) / 100;
+  logprobs[1234] = -2;
+  log_softmax(logprobs);
+  RandomState random(1);
+  stream.sampler->filter(logprobs, random);
+  std::vector<int32_t> kept;
+  for (std::size_t id = 0; id < logprobs.size(); ++id)
+    if (std::isfinite(logprobs[id])) kept.push_back(static_cast<int32_t>(id));
+  std::vector<int32_t> wanted = test_tokenizer().encode("\n");
+  for (const int32_t id : {1234, 32764, 32766}) wanted.push_back(id);
+  std::ranges::sort(wanted);
+  EXPECT_EQ(kept, wanted);
+}
+
+TEST(Options, LogitBiasInBothForms) {
+  using Biases = std::map<int32_t, float>;
+  EXPECT_EQ(parse_logit_bias("262:-2,11:1.5"), (Biases{{262, -2.0F}, {11, 1.5F}}));
+  EXPECT_EQ(parse_logit_bias(R"({"262": -2, "11": 1.5})"), (Biases{{262, -2.0F}, {11, 1.5F}}));
+  EXPECT_EQ(parse_logit_bias("5:-inf"), (Biases{{5, -INFINITY}}));
+  EXPECT_TRUE(parse_logit_bias("{}").empty());
+}
+
+TEST(Options, BadLogitBiases) {
+  for (const char* text :
+       {"", ",", "5", "5:", ":1", "5:1,", "a:1", "5:x", "5:1:2", "5;1", " 5:1", "99999999999:1", "5:1e99",
+        "{", "[1]", R"({"a": 1})", R"({"5": "1"})", R"({"5": null})", "5:1\n"})
+    test::expect_error(ErrorCode::kInvalidArgument, "--logit-bias: expected ID:NUMBER",
+                       [&] { parse_logit_bias(text); });
+  test::expect_error(ErrorCode::kInvalidArgument, "expected each token id once, got 5 twice",
+                     [] { parse_logit_bias("5:1,5:2"); });
+  for (const char* text : {"32768:1", "-1:1", "5:nan", "5:inf", R"({"5": 1e39})"}) {
+    GenerationOptions options;
+    options.logits_processors.logit_bias = parse_logit_bias(text);
+    test::expect_error(ErrorCode::kInvalidArgument, "logit_bias: expected",
+                       [&] { make_stream_options(options, {}, test_tokenizer()); });
+  }
+}
+
+TEST(Options, TextsOtherThanTheChoices) {
+  for (const char* bad : {"shift", "error|trim-turns", "trim", "|"})
+    expect_out_of_range("--overflow: expected error, truncate-left or trim-turns, got",
+                        [bad](auto& o) { o.overflow = bad; });
+  ModelOptions model;
+  model.rope = "sideways";
+  test::expect_error(ErrorCode::kInvalidArgument,
+                     "--rope: expected interleaved, half or original, got \"sideways\"",
+                     [&] { check_ranges(model); });
+  model.rope = "half";
+  check_ranges(model);
+  GenerationOptions options;
+  options.overflow = "";
+  test::expect_error(ErrorCode::kInvalidArgument, "--overflow: expected error, truncate-left or trim-turns",
+                     [&] { make_stream_options(options, {}, test_tokenizer()); });
 }
 
 }  // namespace
