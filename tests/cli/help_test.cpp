@@ -52,6 +52,22 @@ TEST(HelpOfTheProgram, FullDiskIsAnError) {
   expect_failure(kFailed, "[stdout] the output could not be written", {"--help"}, options);
 }
 
+// Lines are joined, since a sentence may be broken anywhere.
+std::string words_of_help(const std::string& command) {
+  std::istringstream stream(output_of({command, "--help"}));
+  std::string words;
+  for (std::string word; stream >> word;) words += word + " ";
+  return words;
+}
+
+TEST(HelpOfTheProgram, SaysWhereAPromptBegins) {
+  EXPECT_NE(
+      words_of_help("generate")
+          .find("Begin with <|startoftext|>. Default: add_bos_token of tokenizer_config.json, else yes."),
+      std::string::npos);
+  EXPECT_NE(words_of_help("perplexity").find("<|startoftext|> is not added."), std::string::npos);
+}
+
 TEST(HelpOfTheProgram, DefaultsAreShown) {
   const std::string help = output_of({"generate", "--help"});
   EXPECT_NE(help.find("--max-tokens N=256"), std::string::npos);

@@ -116,6 +116,26 @@ TEST_F(FitPrompt, TrimTurnsWithALastTurnThatIsTooLongIsAnError) {
                      [&] { fit(counted(65), 1, Overflow::kTrimTurns); });
 }
 
+// A chat cut by turns is the chat of the messages that stay.
+TEST_F(FitPrompt, TrimTurnsEqualsAChatOfFewerMessages) {
+  std::vector<ChatMessage> messages;
+  for (int turn = 0; turn < 12; ++turn) {
+    messages.push_back({"user", "What is the number <|user|> of turn " + std::to_string(turn) + "?"});
+    messages.push_back({"assistant", std::string("It is ").append(std::to_string(turn * 111)).append(".")});
+  }
+  messages.push_back({"user", "And then?"});
+  const FittedPrompt fitted = fit(tokenizer_.apply_chat_template(messages), 10, Overflow::kTrimTurns);
+  ASSERT_GT(fitted.n_dropped_turns, 0);
+  ASSERT_LT(fitted.n_dropped_turns, 12);
+  const std::span<const ChatMessage> kept =
+      std::span(messages).subspan(2 * static_cast<std::size_t>(fitted.n_dropped_turns));
+  EXPECT_EQ(fitted.tokens, tokenizer_.apply_chat_template(kept));
+  EXPECT_LE(fitted.tokens.size(), 64u - 9);
+  const std::span<const ChatMessage> one_more =
+      std::span(messages).subspan(2 * static_cast<std::size_t>(fitted.n_dropped_turns - 1));
+  EXPECT_GT(tokenizer_.apply_chat_template(one_more).size(), 64u - 9) << "no more leaves than must";
+}
+
 TEST_F(FitPrompt, TextBeforeTheFirstTurnLeavesWithIt) {
   std::vector<int32_t> prompt = counted(10);
   const std::vector<int32_t> turns = chat({30, 40});
