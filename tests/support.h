@@ -17,7 +17,8 @@ inline std::filesystem::path source_path(std::string_view relative) {
   return std::filesystem::path(LILLE_SOURCE_DIR) / relative;
 }
 
-/// A path inside the folder of large expected outputs that stands beside the repository and is not part of a clone.
+/// A path inside the folder of large expected outputs that stands beside the repository and is not part of a
+/// clone.
 inline std::filesystem::path shared_path(std::string_view relative) {
   return std::filesystem::path(LILLE_SOURCE_DIR) / "../shared" / relative;
 }
@@ -78,11 +79,12 @@ void expect_error(ErrorCode code, std::string_view part, Action&& action) {
 
 }  // namespace lille::test
 
-/// Ends the test as skipped where ../shared is missing; where LILLE_REQUIRE_SHARED=1 says it must be there, as failed.
-#define LILLE_NEED_SHARED()                                                                        \
-  do {                                                                                             \
-    if (::lille::test::shared_is_missing()) {                                                      \
-      if (::lille::test::shared_is_required()) FAIL() << "../shared is required and missing";      \
-      GTEST_SKIP() << "needs ../shared, which a clone does not have";                              \
-    }                                                                                              \
+/// Ends the test as skipped where ../shared is missing; where LILLE_REQUIRE_SHARED=1 says it must be there,
+/// as failed.
+#define LILLE_NEED_SHARED()                                                                   \
+  do {                                                                                        \
+    if (::lille::test::shared_is_missing()) {                                                 \
+      if (::lille::test::shared_is_required()) FAIL() << "../shared is required and missing"; \
+      GTEST_SKIP() << "needs ../shared, which a clone does not have";                         \
+    }                                                                                         \
   } while (false)

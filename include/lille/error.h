@@ -19,7 +19,8 @@ enum class ErrorCode {
 };
 
 /// The one exception type of the library.
-/// The message has the form `[where] what: expected ..., got .... Hint: what to do`, is valid UTF-8 and one line.
+/// The message has the form `[where] what: expected ..., got .... Hint: what to do`, is valid UTF-8 and one
+/// line.
 class Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}

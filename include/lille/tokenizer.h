@@ -16,8 +16,8 @@ namespace lille {
 struct EncodeOptions {
   /// Names such as `<|user|>` in the text become their ids; off, they are ordinary text.
   bool parse_special = false;
-  /// Put a space before each stretch of text that does not begin with one, after special tokens too, as the Hugging
-  /// Face export of the tokenizer asks for; the model was trained without.
+  /// Put a space before each stretch of text that does not begin with one, after special tokens too, as the
+  /// Hugging Face export of the tokenizer asks for; the model was trained without.
   bool add_prefix_space = false;
 };
 
@@ -27,25 +27,28 @@ struct ChatMessage {
   std::string content;  ///< Always ordinary text: it can never become a control token.
 };
 
-/// Hastings, Lille's tokenizer: byte-level byte-pair encoding by rank, with GPT-2's split pattern. Immutable and
-/// shared by threads; a copy shares the tables.
-/// Source: Nikityyy/Hastings create_tokenizer.py; openai/tiktoken.
+/// Hastings, Lille's tokenizer: byte-level byte-pair encoding by rank, with GPT-2's split pattern. Immutable
+/// and shared by threads; a copy shares the tables. Source: Nikityyy/Hastings create_tokenizer.py;
+/// openai/tiktoken.
 class Tokenizer {
  public:
-  /// Reads the tokenizer of a folder: `vocab.json` and `merges.txt`, else `tokenizer.json`, else `Hastings.pkl`.
+  /// Reads the tokenizer of a folder: `vocab.json` and `merges.txt`, else `tokenizer.json`, else
+  /// `Hastings.pkl`.
   /// @throws Error(kNotFound) that names the three forms if the folder has none of them; Error(kCorruptFile).
   static Tokenizer load(const std::filesystem::path& folder);
   /// Whether `folder` has one of the three forms.
   static bool exists(const std::filesystem::path& folder) noexcept;
 
   /// @throws Error(kCorruptFile) that names the file and the entry.
-  static Tokenizer from_vocab_and_merges(const std::filesystem::path& vocab, const std::filesystem::path& merges);
+  static Tokenizer from_vocab_and_merges(const std::filesystem::path& vocab,
+                                         const std::filesystem::path& merges);
   static Tokenizer from_tokenizer_json(const std::filesystem::path& path);
   /// Reads the pickle as data: a dict of bytes, strings and ints; any opcode that could run code is refused.
   static Tokenizer from_pickle(const std::filesystem::path& path);
 
-  /// Text, or any bytes, to ids: tiktoken's, for every valid UTF-8 text. Bytes that are no UTF-8 are each a symbol
-  /// of their own, so that decode(encode(x)) == x for every x. At most n log n in the length of the text.
+  /// Text, or any bytes, to ids: tiktoken's, for every valid UTF-8 text. Bytes that are no UTF-8 are each a
+  /// symbol of their own, so that decode(encode(x)) == x for every x. At most n log n in the length of the
+  /// text.
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
   /// One piece without the split pattern: byte-pair encoding of the whole (tiktoken's encode_single_piece).
   std::vector<int32_t> encode_piece(std::string_view bytes) const;
@@ -56,9 +59,11 @@ class Tokenizer {
   /// The bytes of one token. @throws Error(kInvalidArgument)
   std::string_view token_bytes(int32_t id) const;
 
-  /// A chat as the model was trained on it; after a last message from the user it ends where the assistant speaks:
+  /// A chat as the model was trained on it; after a last message from the user it ends where the assistant
+  /// speaks:
   /// `<|startoftext|><|user|>Q<|assistant|>A<|endoftext|><|user|>Q<|assistant|>`.
-  /// Control tokens come from this function only, never from a message's content, however it is split over messages.
+  /// Control tokens come from this function only, never from a message's content, however it is split over
+  /// messages.
   /// @throws Error(kInvalidArgument) for a role other than user and assistant.
   std::vector<int32_t> apply_chat_template(std::span<const ChatMessage> messages) const;
 
@@ -79,8 +84,8 @@ class Tokenizer {
   friend class StreamingDetokenizer;
 };
 
-/// Turns ids into text as they come: only whole UTF-8 characters are given out, bytes that can become no character
-/// any more are given out at once, and all pieces together equal Tokenizer::decode of all ids.
+/// Turns ids into text as they come: only whole UTF-8 characters are given out, bytes that can become no
+/// character any more are given out at once, and all pieces together equal Tokenizer::decode of all ids.
 /// Source: the verbs of mlx_lm/tokenizer_utils.py StreamingDetokenizer.
 class StreamingDetokenizer {
  public:

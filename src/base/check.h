@@ -18,10 +18,11 @@ template <typename... Args>
 }  // namespace lille
 
 /// An invariant of the library, checked in every build; input is never checked with it.
-#define LILLE_CHECK(condition)                                                                     \
-  do {                                                                                             \
-    if (!(condition))                                                                              \
-      ::lille::raise(::lille::ErrorCode::kInternal, "[{}:{}] broken invariant: {}", __FILE__, __LINE__, #condition); \
+#define LILLE_CHECK(condition)                                                                          \
+  do {                                                                                                  \
+    if (!(condition))                                                                                   \
+      ::lille::raise(::lille::ErrorCode::kInternal, "[{}:{}] broken invariant: {}", __FILE__, __LINE__, \
+                     #condition);                                                                       \
   } while (false)
 
 /// An invariant checked in debug builds only; the one check that kernels may use.

@@ -1,0 +1,59 @@
+#include "generate/sequence.h"
+
+#include "model/golden.h"
+
+namespace lille {
+namespace {
+
+class SequenceTest : public testing::Test {
+ protected:
+  Sequence make(GenerateStepOptions options) const { return Sequence(model_, prompt_, std::move(options)); }
+
+  Model model_ = test::load_model(test::source_path("tests/golden/mlx/toy"));
+  std::vector<int32_t> prompt_ = {1, 2, 3, 4, 5};
+  std::vector<float> logits_ = std::vector<float>(512, 0.0F);
+};
+
+TEST_F(SequenceTest, ReadsThePromptInStepsAndAsksForLogitsAtItsEnd) {
+  GenerateStepOptions options;
+  options.prefill_step_size = 2;
+  Sequence sequence = make(std::move(options));
+  for (const std::vector<int32_t>& step : {std::vector<int32_t>{1, 2}, std::vector<int32_t>{3, 4}}) {
+    const BatchItem item = sequence.pending();
+    EXPECT_TRUE(std::ranges::equal(item.tokens, step));
+    EXPECT_EQ(item.logits, LogitsFor::kNone);
+    EXPECT_FALSE(sequence.accept({}));
+  }
+  const BatchItem last = sequence.pending();
+  EXPECT_EQ(last.tokens.size(), 1u);
+  EXPECT_EQ(last.logits, LogitsFor::kLast);
+  logits_[40] = 9;
+  const auto step = sequence.accept(logits_);
+  ASSERT_TRUE(step);
+  EXPECT_EQ(step->token, 40);
+  const BatchItem next = sequence.pending();
+  EXPECT_TRUE(std::ranges::equal(next.tokens, std::vector<int32_t>{40})) << "what was drawn is read next";
+  EXPECT_EQ(next.logits, LogitsFor::kLast);
+}
+
+TEST_F(SequenceTest, EndsAtMaxTokens) {
+  GenerateStepOptions options;
+  options.max_tokens = 1;
+  Sequence sequence = make(std::move(options));
+  EXPECT_TRUE(sequence.has_next());
+  sequence.pending();
+  EXPECT_TRUE(sequence.accept(logits_));
+  EXPECT_FALSE(sequence.has_next());
+}
+
+TEST_F(SequenceTest, LogitsThatSayNothingAreAnError) {
+  for (const float value : {NAN, -INFINITY}) {
+    Sequence sequence = make({});
+    sequence.pending();
+    const std::vector<float> logits(512, value);
+    test::expect_error(ErrorCode::kInvalidArgument, "", [&] { sequence.accept(logits); });
+  }
+}
+
+}  // namespace
+}  // namespace lille
