@@ -32,6 +32,9 @@ struct GenerationDefaults {
 /// @throws Error(kCorruptFile) that names the file and the key for a malformed file or a value out of range.
 GenerationDefaults load_generation_defaults(const std::filesystem::path& folder);
 
+/// @throws Error(kInvalidArgument) if the tokenizer's vocabulary is not the model's, with both sizes.
+void check_vocabulary(const Tokenizer& tokenizer, const ModelArgs& args);
+
 /// How tokens are generated; the names are mlx-lm's.
 struct GenerateStepOptions {
   int64_t max_tokens = 256;             ///< At most so many tokens; the context may end before. 0: none.

@@ -116,6 +116,7 @@ void install_fault_handler() noexcept {
   action.sa_flags = SA_SIGINFO;
   ::sigemptyset(&action.sa_mask);
   ::sigaction(SIGBUS, &action, nullptr);
+  ::signal(SIGXFSZ, SIG_IGN);
 }
 
 }  // namespace lille

@@ -105,6 +105,10 @@ void check_kernels(const Environment& environment);
 /// Loads the model; warnings, and the line about a measured rotary layout, go to stderr.
 Model load_model(const ModelOptions& options, const Environment& environment);
 
+/// The tokenizer of the model's folder.
+/// @throws Error(kInvalidArgument) if it is not the model's.
+Tokenizer load_tokenizer(const Model& model);
+
 /// A session with the threads and kernels that were asked for.
 Session make_session(const Model& model, const ModelOptions& options, const Environment& environment);
 

@@ -111,10 +111,9 @@ void check_arguments(const GenerateArguments& arguments) {
 
 void run_generate(const GenerateArguments& arguments, const Environment& environment) {
   check_arguments(arguments);
-  const std::filesystem::path folder = model_folder(arguments.model, environment);
   const Model model = load_model(arguments.model, environment);
-  const Tokenizer tokenizer = Tokenizer::load(folder);
-  const GenerationDefaults defaults = load_generation_defaults(folder);
+  const Tokenizer tokenizer = load_tokenizer(model);
+  const GenerationDefaults defaults = load_generation_defaults(model.folder());
   Session session = make_session(model, arguments.model, environment);
 
   StreamOptions options = make_stream_options(arguments.generation, defaults, tokenizer);

@@ -28,12 +28,11 @@ class HiddenStates : public Observer {
   std::vector<std::vector<float>> states;
 };
 
-std::vector<std::vector<int32_t>> read_rows(const LogitsArguments& arguments,
-                                            const std::filesystem::path& folder) {
+std::vector<std::vector<int32_t>> read_rows(const LogitsArguments& arguments, const Model& model) {
   std::vector<std::vector<int32_t>> rows;
   for (const std::string& ids : arguments.ids) rows.push_back(parse_ids(ids, "--ids"));
   if (arguments.prompts.empty()) return rows;
-  const Tokenizer tokenizer = Tokenizer::load(folder);
+  const Tokenizer tokenizer = load_tokenizer(model);
   for (const std::string& prompt : arguments.prompts) {
     check_utf8(prompt, "--prompt");
     std::vector<int32_t> ids = tokenizer.encode(prompt);
@@ -77,7 +76,7 @@ void run_logits(const LogitsArguments& arguments, const Environment& environment
   if (arguments.ids.empty() && arguments.prompts.empty())
     raise(ErrorCode::kInvalidArgument, "logits: expected --ids or --prompt. Hint: lille logits --help");
   const Model model = load_model(arguments.model, environment);
-  const std::vector<std::vector<int32_t>> rows = read_rows(arguments, model.folder());
+  const std::vector<std::vector<int32_t>> rows = read_rows(arguments, model);
   Session session = make_session(model, arguments.model, environment);
   std::vector<PromptCache> caches;
   caches.reserve(rows.size());

@@ -20,11 +20,11 @@ struct PerplexityArguments {
   ModelOptions model;
 };
 
-std::vector<int32_t> read_ids(const PerplexityArguments& arguments, const std::filesystem::path& folder) {
+std::vector<int32_t> read_ids(const PerplexityArguments& arguments, const Model& model) {
   if (!arguments.text_file.empty()) {
     const MappedFile file(arguments.text_file);
     const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-    return Tokenizer::load(folder).encode(text);
+    return load_tokenizer(model).encode(text);
   }
   const MappedFile file(arguments.ids_file);
   if (file.bytes().size() % 2 != 0)
@@ -45,7 +45,7 @@ void run_perplexity(const PerplexityArguments& arguments, const Environment& env
     raise(ErrorCode::kInvalidArgument,
           "perplexity: expected --text or --ids-file, one of them. Hint: lille perplexity --help");
   const Model model = load_model(arguments.model, environment);
-  const std::vector<int32_t> ids = read_ids(arguments, model.folder());
+  const std::vector<int32_t> ids = read_ids(arguments, model);
   Session session = make_session(model, arguments.model, environment);
   PerplexityResult result;
   {

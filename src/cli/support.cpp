@@ -97,6 +97,12 @@ Model load_model(const ModelOptions& options, const Environment& environment) {
   return model;
 }
 
+Tokenizer load_tokenizer(const Model& model) {
+  Tokenizer tokenizer = Tokenizer::load(model.folder());
+  check_vocabulary(tokenizer, model.args());
+  return tokenizer;
+}
+
 Session make_session(const Model& model, const ModelOptions& options, const Environment& environment) {
   return Session(model, {options.threads, environment.forced_kernels});
 }

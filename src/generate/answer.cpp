@@ -47,22 +47,20 @@ Answer::Answer(const Tokenizer& tokenizer, const ModelArgs& args, const FittedPr
       n_dropped_tokens_(prompt.n_dropped_tokens),
       n_dropped_turns_(prompt.n_dropped_turns),
       n_top_logprobs_(options.top_logprobs) {
-  if (tokenizer.vocab_size() != args.vocab_size)
-    raise(ErrorCode::kInvalidArgument,
-          "[generate] the tokenizer has {} tokens and the model {} (vocab_size). Hint: are they of the same "
-          "checkpoint?",
-          tokenizer.vocab_size(), args.vocab_size);
+  check_vocabulary(tokenizer, args);
   if (n_top_logprobs_ < 0 || n_top_logprobs_ > args.vocab_size)
     raise(ErrorCode::kInvalidArgument, "[generate] top_logprobs: expected 0 to {} (vocab_size), got {}",
           args.vocab_size, n_top_logprobs_);
 }
 
-GenerationResponse Answer::start_response(Clock::time_point now) {
-  if (n_generated_ == 0) first_token_ = now;
+GenerationResponse Answer::start_response(bool has_token) {
   GenerationResponse response;
   response.prompt_tokens = n_prompt_tokens_;
   response.n_dropped_tokens = n_dropped_tokens_;
   response.n_dropped_turns = n_dropped_turns_;
+  if (!has_token) return response;
+  const Clock::time_point now = Clock::now();
+  if (n_generated_ == 0) first_token_ = now;
   response.prompt_s = seconds(first_token_ - start_);
   response.prompt_tps = rate(n_prompt_tokens_, response.prompt_s);
   response.generation_tps = rate(n_generated_, seconds(now - first_token_));
@@ -70,7 +68,7 @@ GenerationResponse Answer::start_response(Clock::time_point now) {
 }
 
 GenerationResponse Answer::add(const std::optional<GenerateStepResult>& step, bool has_next) {
-  GenerationResponse response = start_response(Clock::now());
+  GenerationResponse response = start_response(step.has_value());
   bool is_stopped = false;
   std::string text;
   if (step) {

@@ -36,7 +36,7 @@ class Answer {
   using Clock = std::chrono::steady_clock;
 
   // What every response of the answer says.
-  GenerationResponse start_response(Clock::time_point now);
+  GenerationResponse start_response(bool has_token);
 
   StreamingDetokenizer detokenizer_;
   StopStrings stops_;

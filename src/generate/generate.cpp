@@ -1,9 +1,18 @@
 #include "lille/generate.h"
 
+#include "base/check.h"
 #include "generate/answer.h"
 #include "generate/sequence.h"
 
 namespace lille {
+
+void check_vocabulary(const Tokenizer& tokenizer, const ModelArgs& args) {
+  if (tokenizer.vocab_size() == args.vocab_size) return;
+  raise(ErrorCode::kInvalidArgument,
+        "[generate] the tokenizer has {} tokens and the model {} (vocab_size). Hint: are they of the same "
+        "checkpoint?",
+        tokenizer.vocab_size(), args.vocab_size);
+}
 
 struct GenerateStep::State {
   Session& session;

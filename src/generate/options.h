@@ -184,9 +184,9 @@ void check_choice(const OptionSpec& spec, std::string_view text);
 template <typename Options>
 void check_ranges(const Options& options) {
   visit_options(options, [](const OptionSpec& spec, const auto& field) {
-    const auto check = [&spec](double value) {
-      // A comparison that NaN fails.
-      if (value >= spec.min && value <= spec.max) return;
+    const auto check = [&spec](auto value) {
+      // NaN fails both comparisons.
+      if (static_cast<double>(value) >= spec.min && static_cast<double>(value) <= spec.max) return;
       raise(ErrorCode::kInvalidArgument, "{}: expected a number from {} to {}, got {}", flag_of(spec.name),
             spec.min, spec.max, value);
     };
@@ -194,9 +194,9 @@ void check_ranges(const Options& options) {
     if constexpr (std::is_same_v<Field, std::string>) {
       check_choice(spec, field);
     } else if constexpr (std::is_arithmetic_v<Field>) {
-      check(static_cast<double>(field));
+      check(field);
     } else if constexpr (requires { field.has_value(); }) {
-      if (field) check(static_cast<double>(*field));
+      if (field) check(*field);
     }
   });
 }

@@ -21,10 +21,10 @@ void check_prompt(std::span<const int32_t> prompt, const ModelArgs& args, int64_
     raise(ErrorCode::kInvalidArgument, "[generate] prompt: expected at least one token, got none");
   if (static_cast<int64_t>(prompt.size()) > args.block_size - n_cached)
     raise(ErrorCode::kInvalidArgument,
-          "[generate] prompt: {} tokens after {} in the cache are more than the context of {} tokens "
-          "(block_size). "
-          "Hint: shorten the prompt",
-          prompt.size(), n_cached, args.block_size);
+          "[generate] prompt: {} tokens{} are more than the context of {} tokens (block_size). Hint: shorten "
+          "the prompt",
+          prompt.size(), n_cached == 0 ? "" : fmt::format(" after {} in the cache", n_cached),
+          args.block_size);
   for (const int32_t id : prompt)
     if (id < 0 || id >= args.vocab_size)
       raise(ErrorCode::kInvalidArgument, "[generate] prompt: expected token ids from 0 to {}, got {}",

@@ -91,7 +91,7 @@ TEST_F(Toy, BadPromptsAndOptions) {
                        [&] { GenerateStep(session_, prompt, std::move(options)); });
   };
   refused("expected at least one token", {}, {});
-  refused("65 tokens after 0 in the cache are more than the context of 64", std::vector<int32_t>(65, 1), {});
+  refused("65 tokens are more than the context of 64", std::vector<int32_t>(65, 1), {});
   refused("expected token ids from 0 to 511, got 512", {1, 512}, {});
   refused("expected token ids from 0 to 511, got -1", {-1}, {});
   GenerateStepOptions negative;
