@@ -80,6 +80,12 @@ function(lille_test name)
   if(ARG_LABEL)
     list(APPEND properties LABELS ${ARG_LABEL})
   endif()
+  # A test that asks for more memory than there is expects an exception, as without the sanitizer.
+  if(LILLE_SANITIZE MATCHES "address")
+    list(APPEND properties ENVIRONMENT ASAN_OPTIONS=allocator_may_return_null=1)
+  elseif(LILLE_SANITIZE MATCHES "thread")
+    list(APPEND properties ENVIRONMENT TSAN_OPTIONS=allocator_may_return_null=1)
+  endif()
   # The values of parameters are left out of the names: they may be addresses, which differ from run to run.
   gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 NO_PRETTY_VALUES PROPERTIES ${properties})
 endfunction()
