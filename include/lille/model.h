@@ -190,8 +190,12 @@ class Session {
   ///         that belongs to a model of another shape, more tokens than the context holds; Error(kCanceled).
   Logits forward(std::span<const BatchItem> batch, const ForwardOptions& options = {});
 
-  /// log(sum(exp(logits))), the sum in double: logits minus it are log-probabilities.
-  double log_sum_exp(std::span<const float> logits) const noexcept;
+  /// How badly each row of logits predicted its target: -log softmax(row)[target], nats, in double.
+  /// @param logits   (n_rows, vocab_size), as forward() gave them.
+  /// @param targets  (n_rows)
+  /// @throws Error(kInvalidShape | kInvalidArgument) for another number of targets, or one outside the
+  /// vocabulary.
+  std::vector<double> cross_entropy(const Logits& logits, std::span<const int32_t> targets);
 
   struct State;
 

@@ -73,7 +73,7 @@ void add_perplexity(CLI::App& program, const Environment& environment) {
       "perplexity",
       "Measures how well the model predicts a text, in windows of block_size tokens without overlap.");
   const auto arguments = std::make_shared<PerplexityArguments>();
-  command->add_option("--text", arguments->text_file, "The text: UTF-8; <|startoftext|> is not added.")
+  command->add_option("--text", arguments->text_file, "The text; <|startoftext|> is not added.")
       ->type_name("FILE");
   command
       ->add_option("--ids-file", arguments->ids_file, "Token ids instead of text: raw little-endian uint16.")

@@ -20,11 +20,9 @@ double window_loss(Session& session, std::span<const int32_t> inputs_and_next, s
     const BatchItem item = {inputs_and_next.subspan(static_cast<std::size_t>(begin), n), &cache,
                             LogitsFor::kAll};
     const Logits logits = session.forward(std::span(&item, 1), {cancel, {}, nullptr});
-    for (int64_t row_idx = 0; row_idx < logits.n_rows; ++row_idx) {
-      const auto target =
-          static_cast<std::size_t>(inputs_and_next[static_cast<std::size_t>(begin + row_idx) + 1]);
-      sum += session.log_sum_exp(logits.row(row_idx)) - static_cast<double>(logits.row(row_idx)[target]);
-    }
+    for (const double loss :
+         session.cross_entropy(logits, inputs_and_next.subspan(static_cast<std::size_t>(begin) + 1, n)))
+      sum += loss;
   }
   return sum / static_cast<double>(n_inputs);
 }

@@ -3,6 +3,8 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/text.h"
+#include "io/json.h"
 #include "lille/generate.h"
 
 namespace lille {
@@ -14,11 +16,8 @@ constexpr std::size_t kMaxFileBytes = 16 << 20;
 nlohmann::json read_object(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return nlohmann::json::object();
-  nlohmann::json object = nlohmann::json::parse(read_text_file(path, kMaxFileBytes), nullptr, false);
-  if (!object.is_object())
-    raise(ErrorCode::kCorruptFile, "[load] {}: expected a JSON object. Hint: is the file complete?",
-          path.string());
-  return object;
+  return parse_json_object(read_text_file(path, kMaxFileBytes),
+                           {"load_generation_defaults", printable_path(path)});
 }
 
 float number_in(const nlohmann::json& object, const char* key, float fallback, float largest,
@@ -27,8 +26,8 @@ float number_in(const nlohmann::json& object, const char* key, float fallback, f
   if (found == object.end() || found->is_null()) return fallback;
   const bool fits = found->is_number() && found->get<double>() >= 0 && found->get<double>() <= largest;
   if (!fits)
-    raise(ErrorCode::kCorruptFile, "[load] {}: {}: expected a number from 0 to {}, got {}", path.string(),
-          key, largest, found->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+    raise(ErrorCode::kCorruptFile, "[load] {}: {}: expected a number from 0 to {}, got {}",
+          printable_path(path), key, largest, describe(*found));
   return found->get<float>();
 }
 
@@ -41,13 +40,16 @@ GenerationDefaults load_generation_defaults(const std::filesystem::path& folder)
   defaults.temperature = number_in(sampling, "temperature", defaults.temperature, 1e6F, generation);
   defaults.top_p = number_in(sampling, "top_p", defaults.top_p, 1, generation);
 
+  // transformers takes the likeliest token when sampling is switched off, whatever the temperature.
+  if (sampling.value("do_sample", nlohmann::json(true)) == nlohmann::json(false)) defaults.temperature = 0;
+
   const std::filesystem::path tokenizer = folder / "tokenizer_config.json";
   const nlohmann::json config = read_object(tokenizer);
   const auto add_bos = config.find("add_bos_token");
   if (add_bos == config.end() || add_bos->is_null()) return defaults;
   if (!add_bos->is_boolean())
     raise(ErrorCode::kCorruptFile, "[load] {}: add_bos_token: expected true or false, got a {}",
-          tokenizer.string(), add_bos->type_name());
+          printable_path(tokenizer), add_bos->type_name());
   defaults.add_bos_token = add_bos->get<bool>();
   return defaults;
 }

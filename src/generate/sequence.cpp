@@ -35,24 +35,23 @@ void check_prompt(std::span<const int32_t> prompt, const ModelArgs& args, int64_
 
 Sequence::Sequence(const Model& model, std::span<const int32_t> prompt, GenerateStepOptions options)
     : options_(std::move(options)),
-      cache_(options_.prompt_cache),
       sampler_(options_.sampler ? *options_.sampler : make_sampler({}, model.args().vocab_size)),
       random_(options_.seed),
       tokens_(prompt.begin(), prompt.end()) {
   check_options(options_);
-  if (cache_ == nullptr) cache_ = &own_cache_.emplace(model);
-  check_prompt(prompt, model.args(), cache_->offset());
+  if (options_.prompt_cache == nullptr) own_cache_.emplace(model);
+  check_prompt(prompt, model.args(), cache().offset());
 }
 
 bool Sequence::has_next() const noexcept {
   const auto n_waiting = static_cast<int64_t>(tokens_.size() - n_processed_);
-  return n_generated_ < options_.max_tokens && cache_->offset() + n_waiting <= cache_->capacity();
+  return n_generated_ < options_.max_tokens && cache().offset() + n_waiting <= cache().capacity();
 }
 
 BatchItem Sequence::pending() noexcept {
   const std::size_t n_waiting = tokens_.size() - n_processed_;
   n_pending_ = std::min(static_cast<std::size_t>(options_.prefill_step_size), n_waiting);
-  return {std::span(tokens_).subspan(n_processed_, n_pending_), cache_,
+  return {std::span(tokens_).subspan(n_processed_, n_pending_), &cache(),
           n_pending_ == n_waiting ? LogitsFor::kLast : LogitsFor::kNone};
 }
 

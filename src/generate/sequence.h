@@ -32,9 +32,11 @@ class Sequence {
   const GenerateStepOptions& options() const noexcept { return options_; }
 
  private:
+  PromptCache& cache() noexcept { return own_cache_ ? *own_cache_ : *options_.prompt_cache; }
+  const PromptCache& cache() const noexcept { return own_cache_ ? *own_cache_ : *options_.prompt_cache; }
+
   GenerateStepOptions options_;
-  std::optional<PromptCache> own_cache_;
-  PromptCache* cache_;
+  std::optional<PromptCache> own_cache_;  // unless options_.prompt_cache is there
   Sampler sampler_;
   RandomState random_;
   std::vector<int32_t> tokens_;  // prompt and what was generated

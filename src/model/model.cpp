@@ -19,17 +19,31 @@ void check_folder(const std::filesystem::path& folder) {
         printable_path(folder), std::filesystem::exists(folder, ignored) ? "a file" : "nothing there");
 }
 
+// The folder's tokenizer if it is one the built-in text can be read with.
+std::optional<Tokenizer> find_tokenizer(const Model& model, const WarningCallback& on_warning) {
+  if (!Tokenizer::exists(model.folder())) return std::nullopt;
+  try {
+    Tokenizer tokenizer = Tokenizer::load(model.folder());
+    if (tokenizer.vocab_size() == model.args().vocab_size) return tokenizer;
+  } catch (const Error& error) {
+    if (on_warning)
+      on_warning(fmt::format("the rotary layout cannot be measured without a tokenizer: {}", error.what()));
+  }
+  return std::nullopt;
+}
+
 RopeChoice choose_rope(const Model& model, const LoadOptions& options) {
   if (options.rope_layout) return {*options.rope_layout, RopeSource::kRequested, {}, 0};
   if (model.args().rope_layout) return {*model.args().rope_layout, RopeSource::kConfig, {}, 0};
-  if (!Tokenizer::exists(model.folder())) return {};
-  const std::filesystem::path& weights = model.internal().checkpoint.files().front().path();
+  std::vector<std::filesystem::path> files;
+  for (const SafetensorsFile& file : model.internal().checkpoint.files()) files.push_back(file.path());
+  files.push_back(model.folder() / "config.json");
   const RopeMemory memory(options.cache_folder);
-  if (std::optional<RopeChoice> remembered = memory.recall(weights)) return *remembered;
-  const Tokenizer tokenizer = Tokenizer::load(model.folder());
-  if (tokenizer.vocab_size() != model.args().vocab_size) return {};
-  const RopeChoice choice = measure_rope_layout(model, tokenizer, {options.n_threads, options.kernels});
-  memory.remember(weights, choice);
+  if (std::optional<RopeChoice> remembered = memory.recall(files)) return *remembered;
+  const std::optional<Tokenizer> tokenizer = find_tokenizer(model, options.on_warning);
+  if (!tokenizer) return {};
+  const RopeChoice choice = measure_rope_layout(model, *tokenizer, {options.n_threads, options.kernels});
+  memory.remember(files, choice);
   return choice;
 }
 

@@ -1,5 +1,7 @@
 #include "model/parameters.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <unordered_map>
 
@@ -8,8 +10,6 @@
 
 namespace lille {
 namespace {
-
-constexpr std::size_t kFaultsShown = 12;
 
 bool is_float(DType dtype) noexcept {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
@@ -23,6 +23,30 @@ kernels::FloatKind float_kind(DType dtype) noexcept {
 kernels::WeightKind weight_kind(DType dtype) noexcept {
   if (dtype == DType::kF32) return kernels::WeightKind::kF32;
   return dtype == DType::kF16 ? kernels::WeightKind::kF16 : kernels::WeightKind::kBF16;
+}
+
+// The same fault in several layers as one text: "transformer.layers.{0,1,2}.attention.norm.weight is missing
+// ...".
+std::vector<std::string> merge_layers(std::span<const std::string> faults) {
+  constexpr std::string_view kLayers = "transformer.layers.";
+  std::vector<std::string> merged;
+  std::vector<std::pair<std::string, std::vector<std::string>>> groups;  // text after the number, numbers
+  for (const std::string& fault : faults) {
+    const std::size_t dot = fault.starts_with(kLayers) ? fault.find('.', kLayers.size()) : std::string::npos;
+    if (dot == std::string::npos) {
+      merged.push_back(fault);
+      continue;
+    }
+    const std::string rest = fault.substr(dot);
+    const auto group = std::ranges::find(groups, rest, [](const auto& candidate) { return candidate.first; });
+    auto& numbers =
+        group == groups.end() ? groups.emplace_back(rest, std::vector<std::string>{}).second : group->second;
+    numbers.push_back(fault.substr(kLayers.size(), dot - kLayers.size()));
+  }
+  for (const auto& [rest, numbers] : groups)
+    merged.push_back(numbers.size() == 1 ? fmt::format("{}{}{}", kLayers, numbers[0], rest)
+                                         : fmt::format("{}{{{}}}{}", kLayers, fmt::join(numbers, ","), rest));
+  return merged;
 }
 
 class Matcher {
@@ -50,11 +74,11 @@ class Matcher {
     std::ranges::sort(extra);
     for (const std::string_view name : extra) fault("{} is not a parameter of this model", printable(name));
     if (faults_.empty()) return;
-    std::string text = fmt::format("[load] {}: the tensors do not fit config.json: ", source);
-    for (std::size_t idx = 0; idx < std::min(faults_.size(), kFaultsShown); ++idx)
-      text += (idx == 0 ? "" : "; ") + faults_[idx];
-    if (faults_.size() > kFaultsShown) text += fmt::format("; and {} more", faults_.size() - kFaultsShown);
-    raise(ErrorCode::kCorruptFile, "{}. Hint: are config.json and the weights of the same checkpoint?", text);
+    raise(ErrorCode::kCorruptFile,
+          "[load] {}: the tensors do not fit config.json: {}. Hint: are config.json and the weights of the "
+          "same "
+          "checkpoint?",
+          source, fmt::join(merge_layers(faults_), "; "));
   }
 
  private:
@@ -129,25 +153,63 @@ bool has_non_finite(const TensorView& view) {
   return false;
 }
 
-kernels::WeightMatrix bind_matrix(const Parameter& parameter, const ModelArgs& args) {
-  kernels::WeightMatrix matrix;
+void bind(kernels::WeightMatrix& matrix, const Parameter& parameter, const ModelArgs& args) {
   matrix.data = parameter.weight->bytes.data();
   matrix.n_out = parameter.spec->shape[0];
   matrix.n_in = parameter.spec->shape[1];
   if (parameter.scales == nullptr) {
     matrix.kind = weight_kind(parameter.weight->dtype);
-    return matrix;
+    return;
   }
   matrix.kind = kernels::WeightKind::kQ8;
   matrix.scales = parameter.scales->bytes.data();
   matrix.biases = parameter.biases->bytes.data();
   matrix.scale_kind = float_kind(parameter.scales->dtype);
   matrix.group_size = args.quantization->group_size;
-  return matrix;
 }
 
-ops::NormWeight bind_norm(const Parameter& parameter) {
-  return {parameter.weight->bytes.data(), float_kind(parameter.weight->dtype), parameter.spec->shape[0]};
+void bind(ops::NormWeight& norm, const Parameter& parameter, const ModelArgs&) {
+  norm = {parameter.weight->bytes.data(), float_kind(parameter.weight->dtype), parameter.spec->shape[0]};
+}
+
+Transformer empty_transformer(const ModelArgs& args) {
+  Transformer transformer;
+  transformer.layers.resize(static_cast<std::size_t>(args.n_layer));
+  for (int64_t layer_idx = 0; layer_idx < args.n_layer; ++layer_idx)
+    transformer.layers[static_cast<std::size_t>(layer_idx)].attention.layer_idx = layer_idx;
+  return transformer;
+}
+
+// Calls visit(ParameterSpec, slot) for every parameter: the one list of names, shapes and where each belongs.
+// A slot is a NormWeight or a WeightMatrix.
+template <typename Visit>
+void visit_parameters(Transformer& transformer, const ModelArgs& args, Visit visit) {
+  const auto norm = [&](const std::string& name, ops::NormWeight& slot) {
+    visit(ParameterSpec{name, ParameterKind::kNorm, ParameterPart::kNorms, {args.n_embd}}, slot);
+  };
+  const auto matrix = [&](const std::string& name, ParameterPart part, std::vector<int64_t> shape,
+                          kernels::WeightMatrix& slot) {
+    visit(ParameterSpec{name, ParameterKind::kMatrix, part, std::move(shape)}, slot);
+  };
+  const int64_t n_embd = args.n_embd;
+  const int64_t hidden_dim = args.hidden_dim();
+  const int64_t qkv_size = args.q_size() + 2 * args.kv_size();
+  using enum ParameterPart;
+  matrix("transformer.tok_embeddings", kEmbedding, {args.vocab_size, n_embd},
+         transformer.tok_embeddings.weight);
+  for (Block& block : transformer.layers) {
+    const std::string layer = fmt::format("transformer.layers.{}.", block.attention.layer_idx);
+    Attention& attention = block.attention;
+    norm(layer + "attention.norm", attention.norm);
+    matrix(layer + "attention.qkv_proj", kAttention, {qkv_size, n_embd}, attention.qkv_proj.weight);
+    matrix(layer + "attention.out_proj", kAttention, {n_embd, args.q_size()}, attention.out_proj.weight);
+    MLP& mlp = block.feed_forward;
+    norm(layer + "feed_forward.norm", mlp.norm);
+    matrix(layer + "feed_forward.gate_proj", kFeedForward, {hidden_dim, n_embd}, mlp.gate_proj.weight);
+    matrix(layer + "feed_forward.up_proj", kFeedForward, {hidden_dim, n_embd}, mlp.up_proj.weight);
+    matrix(layer + "feed_forward.down_proj", kFeedForward, {n_embd, hidden_dim}, mlp.down_proj.weight);
+  }
+  norm("transformer.norm", transformer.norm);
 }
 
 }  // namespace
@@ -165,25 +227,10 @@ int64_t Parameter::n_bytes() const noexcept {
 }
 
 std::vector<ParameterSpec> parameter_table(const ModelArgs& args) {
-  using enum ParameterKind;
-  using enum ParameterPart;
-  const int64_t hidden_dim = args.hidden_dim();
   std::vector<ParameterSpec> table;
-  table.push_back({"transformer.tok_embeddings", kMatrix, kEmbedding, {args.vocab_size, args.n_embd}});
-  for (int64_t layer_idx = 0; layer_idx < args.n_layer; ++layer_idx) {
-    const std::string layer = fmt::format("transformer.layers.{}.", layer_idx);
-    table.push_back({layer + "attention.norm", kNorm, kNorms, {args.n_embd}});
-    table.push_back({layer + "attention.qkv_proj",
-                     kMatrix,
-                     kAttention,
-                     {args.q_size() + 2 * args.kv_size(), args.n_embd}});
-    table.push_back({layer + "attention.out_proj", kMatrix, kAttention, {args.n_embd, args.q_size()}});
-    table.push_back({layer + "feed_forward.norm", kNorm, kNorms, {args.n_embd}});
-    table.push_back({layer + "feed_forward.gate_proj", kMatrix, kFeedForward, {hidden_dim, args.n_embd}});
-    table.push_back({layer + "feed_forward.up_proj", kMatrix, kFeedForward, {hidden_dim, args.n_embd}});
-    table.push_back({layer + "feed_forward.down_proj", kMatrix, kFeedForward, {args.n_embd, hidden_dim}});
-  }
-  table.push_back({"transformer.norm", kNorm, kNorms, {args.n_embd}});
+  Transformer shape = empty_transformer(args);
+  visit_parameters(shape, args,
+                   [&table](ParameterSpec spec, const auto&) { table.push_back(std::move(spec)); });
   return table;
 }
 
@@ -217,23 +264,14 @@ void warn_of_non_finite(ThreadPool& pool, std::span<const Parameter> parameters,
 }
 
 Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> parameters) {
-  Transformer transformer;
-  auto next = parameters.begin();
-  transformer.tok_embeddings.weight = bind_matrix(*next++, args);
-  for (int64_t layer_idx = 0; layer_idx < args.n_layer; ++layer_idx) {
-    Block block;
-    block.attention.layer_idx = layer_idx;
-    block.attention.norm = bind_norm(*next++);
-    block.attention.qkv_proj.weight = bind_matrix(*next++, args);
-    block.attention.out_proj.weight = bind_matrix(*next++, args);
-    block.feed_forward.norm = bind_norm(*next++);
-    block.feed_forward.gate_proj.weight = bind_matrix(*next++, args);
-    block.feed_forward.up_proj.weight = bind_matrix(*next++, args);
-    block.feed_forward.down_proj.weight = bind_matrix(*next++, args);
-    transformer.layers.push_back(std::move(block));
-  }
-  transformer.norm = bind_norm(*next++);
-  LILLE_CHECK(next == parameters.end());
+  std::unordered_map<std::string_view, const Parameter*> by_name;
+  for (const Parameter& parameter : parameters) by_name.emplace(parameter.spec->name, &parameter);
+  Transformer transformer = empty_transformer(args);
+  visit_parameters(transformer, args, [&](const ParameterSpec& spec, auto& slot) {
+    const auto found = by_name.find(spec.name);
+    LILLE_CHECK(found != by_name.end());
+    bind(slot, *found->second, args);
+  });
   return transformer;
 }
 

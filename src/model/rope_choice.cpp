@@ -16,9 +16,6 @@ constexpr double kStandardErrors = 3;
 
 // Losses of the same predictions under one layout.
 struct Contender {
-  Contender(const Model& model, RopeLayout rope_layout, const SessionOptions& options)
-      : layout(rope_layout), state(model, rope_layout, options), cache(model) {}
-
   double mean() const {
     double sum = 0;
     for (const double loss : losses) sum += loss;
@@ -26,21 +23,20 @@ struct Contender {
   }
 
   RopeLayout layout;
-  Session::State state;
   PromptCache cache;
-  std::vector<double> losses;
+  std::vector<double> losses = {};
 };
 
 // Reads ids [begin, begin + n) and keeps the loss of each next id.
-void read_chunk(const ModelParts& parts, Contender& contender, std::span<const int32_t> ids, int64_t begin,
+void read_chunk(Session::State& state, Contender& contender, std::span<const int32_t> ids, int64_t begin,
                 int64_t n) {
-  const BatchItem item = {ids.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(n)),
-                          &contender.cache, LogitsFor::kAll};
-  forward_pass(parts, contender.state, std::span(&item, 1), {});
-  const std::span<const int32_t> targets =
-      ids.subspan(static_cast<std::size_t>(begin) + 1, static_cast<std::size_t>(n));
+  const auto first = static_cast<std::size_t>(begin);
+  const auto n_ids = static_cast<std::size_t>(n);
+  const BatchItem item = {ids.subspan(first, n_ids), &contender.cache, LogitsFor::kAll};
+  state.rope_layout = contender.layout;
+  forward_pass(state.model.internal(), state, std::span(&item, 1), {});
   for (const double loss :
-       ops::cross_entropy(contender.state.device, contender.state.workspace.logits, targets))
+       ops::cross_entropy(state.device, state.workspace.logits, ids.subspan(first + 1, n_ids)))
     contender.losses.push_back(loss);
 }
 
@@ -56,12 +52,12 @@ bool is_clearly_worse(const Contender& other, const Contender& best) {
   return mean > kStandardErrors * std::sqrt(squares / (n - 1) / n);
 }
 
-const Contender* clear_winner(std::span<const std::unique_ptr<Contender>> contenders) {
-  const Contender* best = contenders.front().get();
-  for (const auto& contender : contenders)
-    if (contender->mean() < best->mean()) best = contender.get();
-  for (const auto& contender : contenders)
-    if (contender.get() != best && !is_clearly_worse(*contender, *best)) return nullptr;
+const Contender* clear_winner(std::span<const Contender> contenders) {
+  const Contender* best = &contenders.front();
+  for (const Contender& contender : contenders)
+    if (contender.mean() < best->mean()) best = &contender;
+  for (const Contender& contender : contenders)
+    if (&contender != best && !is_clearly_worse(contender, *best)) return nullptr;
   return best;
 }
 
@@ -72,18 +68,18 @@ RopeChoice measure_rope_layout(const Model& model, const Tokenizer& tokenizer,
   std::vector<int32_t> ids = tokenizer.encode(kRopeText);
   LILLE_CHECK(ids.size() > kMaxTokens);
   ids.resize(kMaxTokens + 1);
-  std::vector<std::unique_ptr<Contender>> contenders;
-  for (const RopeLayout layout : kRopeLayouts)
-    contenders.push_back(std::make_unique<Contender>(model, layout, options));
+  Session::State state(model, RopeLayout::kInterleaved, options);
+  std::vector<Contender> contenders;
+  for (const RopeLayout layout : kRopeLayouts) contenders.push_back({layout, make_prompt_cache(model)});
 
   const Contender* winner = nullptr;
   const int64_t chunk = std::min(kChunk, model.args().block_size);
   for (int64_t begin = 0; begin < static_cast<int64_t>(kMaxTokens) && winner == nullptr; begin += chunk) {
     const int64_t n = std::min(chunk, static_cast<int64_t>(kMaxTokens) - begin);
-    for (const auto& contender : contenders) {
-      if (contender->cache.offset() + n > model.args().block_size)
-        contender->cache.trim(contender->cache.offset());
-      read_chunk(model.internal(), *contender, ids, begin, n);
+    for (Contender& contender : contenders) {
+      if (contender.cache.offset() + n > model.args().block_size)
+        contender.cache.trim(contender.cache.offset());
+      read_chunk(state, contender, ids, begin, n);
     }
     winner = clear_winner(contenders);
   }
@@ -91,9 +87,9 @@ RopeChoice measure_rope_layout(const Model& model, const Tokenizer& tokenizer,
   RopeChoice choice;
   choice.layout = winner == nullptr ? RopeLayout::kInterleaved : winner->layout;
   choice.source = winner == nullptr ? RopeSource::kDefault : RopeSource::kMeasured;
-  choice.n_tokens = static_cast<int64_t>(contenders.front()->losses.size());
-  for (const auto& contender : contenders)
-    choice.perplexities.push_back({contender->layout, std::exp(contender->mean())});
+  choice.n_tokens = static_cast<int64_t>(contenders.front().losses.size());
+  for (const Contender& contender : contenders)
+    choice.perplexities.push_back({contender.layout, std::exp(contender.mean())});
   return choice;
 }
 

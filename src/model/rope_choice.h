@@ -19,17 +19,19 @@ inline constexpr RopeLayout kRopeLayouts[] = {RopeLayout::kInterleaved, RopeLayo
 /// @return the winner with source kMeasured, or interleaved with source kDefault where none is clearly best.
 RopeChoice measure_rope_layout(const Model& model, const Tokenizer& tokenizer, const SessionOptions& options);
 
-/// The layouts measured by earlier loads, in one file of a cache folder. A file of weights is known by its
-/// path, size and time of change. What cannot be read counts as empty and what cannot be written is not
-/// remembered: a cache is no reason to fail.
+/// The layouts measured by earlier loads, in one file of a cache folder. A checkpoint is known by the path,
+/// size and time of change of each of its files. What cannot be read counts as empty and what cannot be
+/// written is not remembered: a cache is no reason to fail.
 class RopeMemory {
  public:
   /// @param folder  empty: nothing is remembered.
   explicit RopeMemory(std::filesystem::path folder);
 
-  /// @return what was stored for exactly this file, with source kRemembered.
-  std::optional<RopeChoice> recall(const std::filesystem::path& weights) const;
-  void remember(const std::filesystem::path& weights, const RopeChoice& choice) const;
+  /// @param files  what the result depends on: weights and config.json.
+  /// @return what was stored for exactly these files; its source is kRemembered, or kDefault if no layout had
+  /// won.
+  std::optional<RopeChoice> recall(std::span<const std::filesystem::path> files) const;
+  void remember(std::span<const std::filesystem::path> files, const RopeChoice& choice) const;
 
  private:
   std::filesystem::path file_;

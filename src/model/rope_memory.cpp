@@ -1,3 +1,4 @@
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
@@ -21,20 +22,34 @@ nlohmann::json read_entries(const std::filesystem::path& file) {
   }
 }
 
-nlohmann::json identity_json(const FileIdentity& identity) {
-  return {{"path", identity.path}, {"n_bytes", identity.n_bytes}, {"mtime_ns", identity.mtime_ns}};
+nlohmann::json identities(std::span<const std::filesystem::path> files) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const std::filesystem::path& file : files) {
+    const FileIdentity identity = file_identity(file);
+    all.push_back({{"path", identity.path}, {"n_bytes", identity.n_bytes}, {"mtime_ns", identity.mtime_ns}});
+  }
+  return all;
 }
 
-std::optional<RopeChoice> choice_from_json(const nlohmann::json& entry) {
+// The path that an entry is about; null if it is no entry.
+nlohmann::json first_path(const nlohmann::json& entry) {
+  const nlohmann::json* files = entry.is_object() && entry.contains("files") ? &entry["files"] : nullptr;
+  const bool is_entry =
+      files != nullptr && files->is_array() && !files->empty() && files->front().is_object();
+  return is_entry ? files->front().value("path", nlohmann::json()) : nlohmann::json();
+}
+
+RopeChoice choice_from_json(const nlohmann::json& entry) {
   RopeChoice choice;
-  choice.source = RopeSource::kRemembered;
-  const auto layout = rope_layout_from_name(entry.value("rope_layout", ""));
-  if (!layout) return std::nullopt;
-  choice.layout = *layout;
-  choice.n_tokens = entry.value("n_tokens", int64_t{0});
-  for (const RopeLayout measured : kRopeLayouts)
+  choice.source = entry.at("is_clear").get<bool>() ? RopeSource::kRemembered : RopeSource::kDefault;
+  choice.layout = rope_layout_from_name(entry.at("rope_layout").get<std::string>()).value();
+  choice.n_tokens = entry.at("n_tokens").get<int64_t>();
+  for (const RopeLayout layout : kRopeLayouts) {
+    // JSON has no NaN; it is written as null.
+    const nlohmann::json& measured = entry.at("perplexities").at(std::string(rope_layout_name(layout)));
     choice.perplexities.push_back(
-        {measured, entry.at("perplexities").at(std::string(rope_layout_name(measured)))});
+        {layout, measured.is_null() ? std::numeric_limits<double>::quiet_NaN() : measured.get<double>()});
+  }
   return choice;
 }
 
@@ -44,35 +59,37 @@ RopeMemory::RopeMemory(std::filesystem::path folder) {
   if (!folder.empty()) file_ = folder / "rope_layouts.json";
 }
 
-std::optional<RopeChoice> RopeMemory::recall(const std::filesystem::path& weights) const {
+std::optional<RopeChoice> RopeMemory::recall(std::span<const std::filesystem::path> files) const {
   if (file_.empty()) return std::nullopt;
-  const nlohmann::json wanted = identity_json(file_identity(weights));
+  const nlohmann::json wanted = identities(files);
   for (const nlohmann::json& entry : read_entries(file_)) {
-    if (!entry.is_object() || !entry.contains("file") || entry["file"] != wanted) continue;
+    if (!entry.is_object() || !entry.contains("files") || entry["files"] != wanted) continue;
     try {
       return choice_from_json(entry);
     } catch (const nlohmann::json::exception&) {
+      return std::nullopt;
+    } catch (const std::bad_optional_access&) {
       return std::nullopt;
     }
   }
   return std::nullopt;
 }
 
-void RopeMemory::remember(const std::filesystem::path& weights, const RopeChoice& choice) const {
+void RopeMemory::remember(std::span<const std::filesystem::path> files, const RopeChoice& choice) const {
   if (file_.empty()) return;
-  const nlohmann::json identity = identity_json(file_identity(weights));
-  nlohmann::json entries = nlohmann::json::array();
   nlohmann::json perplexities = nlohmann::json::object();
   for (const RopePerplexity& measured : choice.perplexities)
     perplexities[std::string(rope_layout_name(measured.layout))] = measured.perplexity;
-  entries.push_back({{"file", identity},
-                     {"rope_layout", rope_layout_name(choice.layout)},
-                     {"n_tokens", choice.n_tokens},
-                     {"perplexities", perplexities}});
+  const nlohmann::json newest = {{"files", identities(files)},
+                                 {"rope_layout", rope_layout_name(choice.layout)},
+                                 {"is_clear", choice.source == RopeSource::kMeasured},
+                                 {"n_tokens", choice.n_tokens},
+                                 {"perplexities", perplexities}};
+  nlohmann::json entries = nlohmann::json::array({newest});
   for (const nlohmann::json& entry : read_entries(file_)) {
-    const bool is_other = entry.is_object() && entry.contains("file") && entry["file"].is_object() &&
-                          entry["file"].value("path", nlohmann::json()) != identity["path"];
-    if (is_other && entries.size() < kMaxEntries) entries.push_back(entry);
+    const nlohmann::json path = first_path(entry);
+    if (!path.is_null() && path != first_path(newest) && entries.size() < kMaxEntries)
+      entries.push_back(entry);
   }
   try {
     std::error_code ignored;

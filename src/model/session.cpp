@@ -29,19 +29,16 @@ class CacheRollback {
   bool kept_ = false;
 };
 
-void check_cache(const BatchItem& item, std::size_t item_idx, const ModelArgs& args,
-                 kernels::FloatKind kind) {
+void check_cache(const BatchItem& item, std::size_t item_idx, const ModelArgs& args) {
   if (item.cache == nullptr)
     raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected a cache, got none", item_idx);
   const std::span<KVCache> layers = item.cache->layers();
-  const bool fits = static_cast<int64_t>(layers.size()) == args.n_layer &&
-                    layers[0].n_kv_heads() == args.n_kv_heads && layers[0].head_dim() == args.head_dim() &&
-                    layers[0].capacity() == args.block_size;
-  if (!fits)
+  const auto fits = [&](const KVCache& layer) {
+    return layer.n_kv_heads() == args.n_kv_heads && layer.head_dim() == args.head_dim() &&
+           layer.capacity() == args.block_size && layer.offset() == layers[0].offset();
+  };
+  if (static_cast<int64_t>(layers.size()) != args.n_layer || !std::ranges::all_of(layers, fits))
     raise(ErrorCode::kInvalidArgument, "[forward] item {}: the cache was made for a model of another shape",
-          item_idx);
-  if (layers[0].kind() != kind)
-    raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected all caches of a pass to have one type",
           item_idx);
 }
 
@@ -50,8 +47,10 @@ void check_batch(std::span<const BatchItem> batch, const ModelArgs& args) {
   for (std::size_t item_idx = 0; item_idx < batch.size(); ++item_idx) {
     const BatchItem& item = batch[item_idx];
     const BatchItem& first = batch.front();
-    check_cache(item, item_idx, args,
-                first.cache == nullptr ? kernels::FloatKind::kF32 : first.cache->layers()[0].kind());
+    check_cache(item, item_idx, args);
+    if (item.cache->layers()[0].kind() != first.cache->layers()[0].kind())
+      raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected all caches of a pass to have one type",
+            item_idx);
     if (item.tokens.empty())
       raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected at least one token, got none",
             item_idx);
@@ -119,8 +118,11 @@ Logits Session::forward(std::span<const BatchItem> batch, const ForwardOptions& 
   return forward_pass(state_->model.internal(), *state_, batch, options);
 }
 
-double Session::log_sum_exp(std::span<const float> logits) const noexcept {
-  return state_->device.kernels.log_sum_exp(logits.data(), static_cast<int64_t>(logits.size()));
+std::vector<double> Session::cross_entropy(const Logits& logits, std::span<const int32_t> targets) {
+  // ops::Rows are written by other ops; this one only reads them.
+  const ops::Rows rows = {const_cast<float*>(logits.values.data()), logits.n_rows, logits.vocab_size,
+                          logits.vocab_size};
+  return ops::cross_entropy(state_->device, rows, targets);
 }
 
 Logits forward_pass(const ModelParts& parts, Session::State& state, std::span<const BatchItem> batch,

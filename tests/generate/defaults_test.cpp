@@ -24,6 +24,12 @@ TEST(GenerationDefaults, TheFoldersOwn) {
   EXPECT_FALSE(defaults.add_bos_token);
 }
 
+TEST(GenerationDefaults, SwitchedOffSamplingIsTemperatureZero) {
+  const test::TemporaryFolder folder;
+  folder.write("generation_config.json", R"({"temperature": 0.8, "do_sample": false})");
+  EXPECT_EQ(load_generation_defaults(folder.path()).temperature, 0.0F);
+}
+
 TEST(GenerationDefaults, NullMeansAbsent) {
   const test::TemporaryFolder folder;
   folder.write("generation_config.json", R"({"temperature": null})");
@@ -38,9 +44,9 @@ TEST(GenerationDefaults, BadValuesNameTheFileAndTheKey) {
       {R"({"temperature": "hot"})", "got \"hot\""},
       {R"({"temperature": 1e999})", "generation_config.json"},
       {R"({"top_p": 2})", "top_p: expected a number from 0 to 1, got 2"},
-      {R"([1])", "expected a JSON object"},
-      {"", "expected a JSON object"},
-      {"{\"a\": \"\xff\"}", "expected a JSON object"}};
+      {R"([1])", "generation_config.json"},
+      {"", "generation_config.json"},
+      {"{\"a\": \"\xff\"}", "generation_config.json"}};
   for (const auto& [text, part] : cases) {
     const test::TemporaryFolder folder;
     folder.write("generation_config.json", text);
