@@ -70,16 +70,10 @@ struct Vec {
 
   static float first_lane(F a) { return _mm256_cvtss_f32(a); }
 
-  /// The sums of four vectors. Halves are folded onto each other until one lane is left, the order of every
-  /// sum of lanes in this folder.
-  static __m128 sum4(F a, F b, F c, F d) {
-    const F ab = add(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
-    const F cd = add(_mm256_permute2f128_ps(c, d, 0x20), _mm256_permute2f128_ps(c, d, 0x31));
-    const F pairs = add(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
-    const F sums = add(_mm256_shuffle_ps(pairs, pairs, 0x88), _mm256_shuffle_ps(pairs, pairs, 0xdd));
-    return _mm_unpacklo_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
-  }
-  static float sum(F a) { return _mm_cvtss_f32(sum4(a, a, a, a)); }
+  /// The sums of four vectors, one after the other in out. Halves are folded onto each other until one lane
+  /// is left, the order of every sum of lanes in this folder.
+  static void sum4(float* out, F a, F b, F c, F d) { _mm_storeu_ps(out, sums_of(a, b, c, d)); }
+  static float sum(F a) { return _mm_cvtss_f32(sums_of(a, a, a, a)); }
   /// The largest lane; no lane may be NaN.
   static float largest(F a) {
     const __m128 four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -109,6 +103,13 @@ struct Vec {
   };
 
  private:
+  static __m128 sums_of(F a, F b, F c, F d) {
+    const F ab = add(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+    const F cd = add(_mm256_permute2f128_ps(c, d, 0x20), _mm256_permute2f128_ps(c, d, 0x31));
+    const F pairs = add(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+    const F sums = add(_mm256_shuffle_ps(pairs, pairs, 0x88), _mm256_shuffle_ps(pairs, pairs, 0xdd));
+    return _mm_unpacklo_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
+  }
   template <typename T>
   static T read(const void* from) {
     T value;

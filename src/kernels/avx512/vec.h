@@ -72,18 +72,10 @@ struct Vec {
 
   static float first_lane(F a) { return _mm512_cvtss_f32(a); }
 
-  /// The sums of four vectors. Halves are folded onto each other until one lane is left, the order of every
-  /// sum of lanes in this folder.
-  static __m128 sum4(F a, F b, F c, F d) {
-    const F ab = add(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
-    const F cd = add(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
-    const F abcd = add(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
-    const F pairs = add(abcd, _mm512_permute_ps(abcd, 0x4e));
-    const F sums = add(pairs, _mm512_permute_ps(pairs, 0xb1));
-    const __m512i lanes = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-    return _mm512_castps512_ps128(_mm512_permutexvar_ps(lanes, sums));
-  }
-  static float sum(F a) { return _mm_cvtss_f32(sum4(a, a, a, a)); }
+  /// The sums of four vectors, one after the other in out. Halves are folded onto each other until one lane
+  /// is left, the order of every sum of lanes in this folder.
+  static void sum4(float* out, F a, F b, F c, F d) { _mm_storeu_ps(out, sums_of(a, b, c, d)); }
+  static float sum(F a) { return _mm_cvtss_f32(sums_of(a, a, a, a)); }
   /// The largest lane; no lane may be NaN.
   static float largest(F a) { return _mm512_reduce_max_ps(a); }
 
@@ -103,6 +95,15 @@ struct Vec {
   };
 
  private:
+  static __m128 sums_of(F a, F b, F c, F d) {
+    const F ab = add(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    const F cd = add(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    const F abcd = add(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    const F pairs = add(abcd, _mm512_permute_ps(abcd, 0x4e));
+    const F sums = add(pairs, _mm512_permute_ps(pairs, 0xb1));
+    const __m512i lanes = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    return _mm512_castps512_ps128(_mm512_permutexvar_ps(lanes, sums));
+  }
   template <typename T>
   static T read(const void* from) {
     T value;

@@ -65,8 +65,7 @@ inline void dot_tile(const TileArgs& args, Rows rows) {
     float sums[kOuts];
     LILLE_UNROLL
     for (int idx = 0; idx < kOuts; idx += 4)
-      _mm_storeu_ps(sums + idx,
-                    V::sum4(acc[row][idx], acc[row][idx + 1], acc[row][idx + 2], acc[row][idx + 3]));
+      V::sum4(sums + idx, acc[row][idx], acc[row][idx + 1], acc[row][idx + 2], acc[row][idx + 3]);
     float* out = args.out + row * args.out_stride;
     if (args.n_outs >= kOuts) {
       __builtin_memcpy(out, sums, sizeof(sums));
