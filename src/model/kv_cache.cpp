@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/dtype.h"
+#include "kernels/float_kind.h"
 
 namespace lille {
 
@@ -14,7 +15,7 @@ KVCache::KVCache(const ModelArgs& args, CacheType type)
       head_dim_(args.head_dim()),
       capacity_(args.block_size),
       kind_(type == CacheType::kBF16 ? kernels::FloatKind::kBF16 : kernels::FloatKind::kF32),
-      element_bytes_(type == CacheType::kBF16 ? 2 : 4),
+      element_bytes_(kernels::float_bytes(kind_)),
       keys_(static_cast<std::size_t>(n_kv_heads_ * capacity_ * head_dim_ * element_bytes_)),
       values_(static_cast<std::size_t>(n_kv_heads_ * capacity_ * head_dim_ * element_bytes_)) {}
 

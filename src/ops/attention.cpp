@@ -3,19 +3,17 @@
 #include <cmath>
 #include <limits>
 
-#include "base/dtype.h"
+#include "kernels/float_kind.h"
 #include "ops/parallel.h"
 #include "ops/shape.h"
 
 namespace lille::ops {
 namespace {
 
-int64_t kind_bytes(kernels::FloatKind kind) noexcept { return kind == kernels::FloatKind::kF32 ? 4 : 2; }
-
 const void* kv_head(const void* data, int64_t kv_head_idx, const AttentionRow& row,
                     const AttentionShape& shape) {
   return static_cast<const std::byte*>(data) +
-         kv_head_idx * row.capacity * shape.head_dim * kind_bytes(shape.cache_kind);
+         kv_head_idx * row.capacity * shape.head_dim * kernels::float_bytes(shape.cache_kind);
 }
 
 void check_shape(const AttentionShape& shape) {
@@ -31,19 +29,6 @@ void check_row(const AttentionRow& row, std::size_t row_idx) {
           row_idx, row.capacity, row.n_keys);
 }
 
-float load_cached(const void* data, kernels::FloatKind kind, int64_t idx) noexcept {
-  const auto* bytes = static_cast<const std::byte*>(data);
-  switch (kind) {
-    case kernels::FloatKind::kF16:
-      return f16_to_f32(load_unaligned<uint16_t>(bytes + 2 * idx));
-    case kernels::FloatKind::kBF16:
-      return bf16_to_f32(load_unaligned<uint16_t>(bytes + 2 * idx));
-    case kernels::FloatKind::kF32:
-      break;
-  }
-  return load_unaligned<float>(bytes + 4 * idx);
-}
-
 /// softmax of one head's scores, in double.
 void head_weights(std::span<float> weights, const float* query, const void* keys,
                   const AttentionShape& shape) {
@@ -54,7 +39,7 @@ void head_weights(std::span<float> weights, const float* query, const void* keys
     double sum = 0;
     for (int64_t dim = 0; dim < shape.head_dim; ++dim) {
       const int64_t idx = static_cast<int64_t>(key_idx) * shape.head_dim + dim;
-      sum += double{query[dim]} * double{load_cached(keys, shape.cache_kind, idx)};
+      sum += double{query[dim]} * double{kernels::load_float(keys, shape.cache_kind, idx)};
     }
     scores[key_idx] = sum * scale;
     largest = std::fmax(largest, scores[key_idx]);

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/float_kind.h"
 #include "kernels/reference/reference.h"
 
 namespace lille::kernels::reference {

@@ -1,22 +1,9 @@
 #include <cmath>
 
-#include "base/dtype.h"
+#include "kernels/float_kind.h"
 #include "kernels/reference/reference.h"
 
 namespace lille::kernels::reference {
-
-float load_float(const void* data, FloatKind kind, int64_t idx) noexcept {
-  const auto* bytes = static_cast<const std::byte*>(data);
-  switch (kind) {
-    case FloatKind::kF16:
-      return f16_to_f32(load_unaligned<uint16_t>(bytes + 2 * idx));
-    case FloatKind::kBF16:
-      return bf16_to_f32(load_unaligned<uint16_t>(bytes + 2 * idx));
-    case FloatKind::kF32:
-      break;
-  }
-  return load_unaligned<float>(bytes + 4 * idx);
-}
 
 float load_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept {
   const int64_t idx = row * weight.n_in + col;

@@ -6,9 +6,6 @@
 /// are tested against it.
 namespace lille::kernels::reference {
 
-/// Element `idx` of an array of a float kind, at any address.
-float load_float(const void* data, FloatKind kind, int64_t idx) noexcept;
-
 /// One weight of a matrix.
 float load_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept;
 
