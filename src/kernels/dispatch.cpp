@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "kernels/cpu_features.h"
 #include "kernels/kernel_table.h"
 #include "kernels/tables.h"
@@ -40,16 +41,6 @@ std::string names_of(std::span<const KernelTable* const> tables) {
   return names;
 }
 
-/// Names come from the environment or a flag: what is quoted back must be short and printable.
-std::string quoted(std::string_view name) {
-  constexpr std::size_t kLongestQuote = 40;
-  std::string text;
-  for (const char letter : name.substr(0, kLongestQuote))
-    text += letter > ' ' && letter <= '~' ? letter : '?';
-  if (name.size() > kLongestQuote) text += "...";
-  return text;
-}
-
 }  // namespace
 
 std::span<const KernelTable* const> all_kernel_tables() noexcept { return kTables; }
@@ -71,7 +62,7 @@ const KernelTable& select_kernel_table(std::string_view forced_name) {
   const auto known = std::find_if(kTables.begin(), kTables.end(), has_name);
   if (known == kTables.end())
     raise(ErrorCode::kInvalidArgument, "[kernels] instruction set: expected one of {}, got '{}'",
-          names_of(supported), quoted(forced_name));
+          names_of(supported), printable(forced_name, 40));
   raise(ErrorCode::kUnsupported,
         "[kernels] instruction set: '{}' needs {}, which this machine lacks. Hint: use {}", forced_name,
         (*known)->required_features, names_of(supported));
