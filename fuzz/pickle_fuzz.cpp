@@ -2,7 +2,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "base/text.h"
+#include "base/utf8.h"
 #include "lille/error.h"
 #include "tokenizer/pickle.h"
 #include "tokenizer/vocabulary_files.h"

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/text.h"
+#include "base/utf8.h"
 #include "io/safetensors.h"
 #include "lille/error.h"
 

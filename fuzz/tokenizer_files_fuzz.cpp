@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/text.h"
+#include "base/utf8.h"
 #include "lille/error.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/split.h"

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/terminal.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
 #include "kernels/kernel_table.h"
 

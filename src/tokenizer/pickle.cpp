@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "base/check.h"
-#include "base/text.h"
+#include "base/utf8.h"
 #include "tokenizer/pickle_opcodes.h"
 
 namespace lille {

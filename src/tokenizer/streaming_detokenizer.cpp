@@ -1,7 +1,7 @@
 #include <utility>
 
+#include "base/utf8.h"
 #include "lille/tokenizer.h"
-#include "tokenizer/utf8.h"
 
 namespace lille {
 

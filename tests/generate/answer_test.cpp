@@ -6,6 +6,7 @@
 #include <random>
 
 #include "base/text.h"
+#include "base/utf8.h"
 #include "model/golden.h"
 
 namespace lille {

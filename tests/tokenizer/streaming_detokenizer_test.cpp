@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/text.h"
+#include "base/utf8.h"
 #include "lille/tokenizer.h"
 #include "tokenizer/hastings.h"
 #include "tokenizer/vectors.h"

@@ -6,6 +6,13 @@
 
 namespace lille {
 
+/// Bytes of the UTF-8 character that `text` begins with, 1 to 4; 0 if it begins with none (or is empty).
+/// Overlong forms, surrogates and code points above U+10FFFF are no characters.
+/// Source: Unicode 15, table 3-7.
+std::size_t utf8_char_bytes(std::string_view text) noexcept;
+
+bool is_valid_utf8(std::string_view text) noexcept;
+
 /// One character of a text, or one byte that belongs to none.
 struct Utf8Symbol {
   static constexpr uint32_t kNoCharacter = 0xffffffffu;
