@@ -16,6 +16,7 @@ void require(bool condition) {
 /// should.
 void check_args(const lille::ModelArgs& args) noexcept {
   require(args.head_dim() > 0 && args.head_dim() % 2 == 0);
+  require(args.head_dim() <= lille::ModelArgs::kMaxHeadDim);
   require(args.n_rep() > 0 && args.q_size() == args.n_embd && args.hidden_dim() > 0);
   int64_t n_parameters = 0;
   require(!__builtin_mul_overflow(args.vocab_size, args.n_embd, &n_parameters));

@@ -34,6 +34,9 @@ struct QuantizationArgs {
 /// The fields of config.json under mlx-lm's names, and the sizes that follow from them.
 /// Source: mlx_lm/models/lille-130m.py ModelArgs.
 struct ModelArgs {
+  /// Widest head that is computed.
+  static constexpr int64_t kMaxHeadDim = 4096;
+
   std::string model_type;           ///< "lille-130m".
   int64_t block_size = 0;           ///< Longest context, tokens.
   float layer_norm_eps = 0;         ///< Added to the mean square in RMSNorm.
@@ -45,7 +48,7 @@ struct ModelArgs {
   int64_t vocab_size = 0;           ///< Rows of the embedding, and so logits of a token.
   bool tie_word_embeddings = true;  ///< Always true for Lille: the output projection is the embedding.
 
-  std::optional<RopeLayout> rope_layout;  ///< Our own key, `rope_layout`; no other writer names the layout.
+  std::optional<RopeLayout> rope_layout;         ///< This project's own key; no other writer names it.
   std::optional<QuantizationArgs> quantization;  ///< Present in MLX-quantised folders.
 
   /// Width of one head: n_embd / n_head.

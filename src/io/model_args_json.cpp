@@ -26,10 +26,14 @@ struct SizeKey {
   const char* training_name;  ///< What the author's training code calls it, or nullptr.
   int64_t ModelArgs::*member;
   int64_t max;
+  const char* hint = "is this the config.json of a Lille checkpoint?";
 };
 
 constexpr std::array<SizeKey, 6> kSizeKeys = {
-    {{"block_size", nullptr, &ModelArgs::block_size, int64_t{1} << 20},
+    {{"block_size", nullptr, &ModelArgs::block_size, int64_t{1} << 16,
+      "the rotary table and the cache of a sequence hold a row for each of these positions; a shorter "
+      "context "
+      "needs no other weights"},
      {"n_embd", nullptr, &ModelArgs::n_embd, int64_t{1} << 16},
      {"n_head", "n_heads", &ModelArgs::n_head, int64_t{1} << 12},
      {"n_kv_heads", nullptr, &ModelArgs::n_kv_heads, int64_t{1} << 12},
@@ -46,7 +50,7 @@ class ConfigReader {
     args.model_type = read_model_type();
     check_nothing_is_missing();
     for (const SizeKey& key : kSizeKeys)
-      args.*key.member = read_whole(key.name, *find_either(key.name, key.training_name), key.max);
+      args.*key.member = read_whole(key, *find_either(key.name, key.training_name));
     args.layer_norm_eps = read_eps(config_.at("layer_norm_eps"));
     check_rope();
     args.rope_theta = read_number("rope_theta", *find_rope_theta(), 1, kMaxRopeTheta);
@@ -129,11 +133,12 @@ class ConfigReader {
             kAction, file_, fmt::join(missing, ", "));
   }
 
-  int64_t read_whole(std::string_view key, const json& value, int64_t max) const {
+  int64_t read_whole(const SizeKey& key, const json& value) const {
     // The parser makes every whole number from 0 unsigned, and a float of what exceeds 64 bits.
     const uint64_t whole = value.is_number_unsigned() ? value.get<uint64_t>() : 0;
-    if (whole < 1 || whole > static_cast<uint64_t>(max))
-      fail(ErrorCode::kCorruptFile, key, fmt::format("a whole number from 1 to {}", max), describe(value));
+    if (whole < 1 || whole > static_cast<uint64_t>(key.max))
+      fail(ErrorCode::kCorruptFile, key.name, fmt::format("a whole number from 1 to {}", key.max),
+           describe(value), key.hint);
     return static_cast<int64_t>(whole);
   }
 
@@ -199,6 +204,10 @@ class ConfigReader {
            fmt::format("{}", args.n_kv_heads));
     if (args.head_dim() % 2 != 0)
       fail(ErrorCode::kCorruptFile, "n_head", "an even width of a head, since rotary positions turn pairs",
+           fmt::format("n_embd / n_head = {} / {} = {}", args.n_embd, args.n_head, args.head_dim()));
+    if (args.head_dim() > ModelArgs::kMaxHeadDim)
+      fail(ErrorCode::kCorruptFile, "n_head",
+           fmt::format("a width of a head of at most {}", ModelArgs::kMaxHeadDim),
            fmt::format("n_embd / n_head = {} / {} = {}", args.n_embd, args.n_head, args.head_dim()));
     if (args.hidden_dim() == 0)
       fail(ErrorCode::kCorruptFile, "n_embd", "at least 49", fmt::format("{}", args.n_embd),

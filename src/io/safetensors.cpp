@@ -20,6 +20,8 @@ constexpr std::string_view kMetadata = "__metadata__";
 constexpr uint64_t kLengthBytes = sizeof(uint64_t);
 /// The format's own limit.
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+/// Far above the two of a weight matrix, so that a message that quotes a shape stays short.
+constexpr std::size_t kMaxDimensions = 8;
 
 /// The two parts of a file.
 struct Parts {
@@ -102,6 +104,9 @@ class EntryReader {
 
   std::vector<int64_t> read_shape(const json& value) const {
     if (!value.is_array()) fail("a shape", describe(value));
+    if (value.size() > kMaxDimensions)
+      fail(fmt::format("a shape of at most {} dimensions", kMaxDimensions),
+           fmt::format("one of {}", value.size()));
     std::vector<int64_t> shape;
     for (const json& extent : value)
       shape.push_back(static_cast<int64_t>(read_unsigned(extent, "a shape of whole numbers from 0")));

@@ -14,7 +14,7 @@ namespace lille::ops {
 class RopeTable {
  public:
   /// Widest head; rope() keeps a copy of one head on the stack.
-  static constexpr int64_t kMaxHeadDim = 4096;
+  static constexpr int64_t kMaxHeadDim = ModelArgs::kMaxHeadDim;
 
   /// @throws Error(kInvalidShape) unless block_size >= 1 and head_dim is even, from 2 to kMaxHeadDim;
   ///         Error(kInvalidArgument) unless theta is positive and finite.

@@ -98,14 +98,20 @@ TEST(ModelArgsJson, OnlyTieWordEmbeddingsHasADefault) {
 }
 
 TEST(ModelArgsJson, SizesMustBeWholeNumbersInRange) {
-  const std::map<std::string, std::string> bounds = {{"block_size", "1048576"}, {"n_embd", "65536"},
-                                                     {"n_head", "4096"},        {"n_kv_heads", "4096"},
-                                                     {"n_layer", "4096"},       {"vocab_size", "16777216"}};
+  const std::map<std::string, std::string> bounds = {{"block_size", "65536"}, {"n_embd", "65536"},
+                                                     {"n_head", "4096"},      {"n_kv_heads", "4096"},
+                                                     {"n_layer", "4096"},     {"vocab_size", "16777216"}};
   for (const auto& [key, max] : bounds)
     for (const char* value : {"0", "-1", "2.5", "128.0", "\"128\"", "true", "null", "[]", "{}", "\"NaN\"",
                               "100000000", "9223372036854775807", "9223372036854775808",
                               "18446744073709551615", "100000000000000000000000", "1e300"})
       expect_corrupt(fmt::format("{}: expected a whole number from 1 to {}, got ", key, max), {{key, value}});
+}
+
+TEST(ModelArgsJson, SaysWhatAContextCosts) {
+  expect_corrupt(
+      "block_size: expected a whole number from 1 to 65536, got 65537. Hint: the rotary table and the cache",
+      {{"block_size", "65537"}});
 }
 
 TEST(ModelArgsJson, QuotesTheWrongValue) {
@@ -116,7 +122,7 @@ TEST(ModelArgsJson, QuotesTheWrongValue) {
 }
 
 TEST(ModelArgsJson, ProductsOfTheLargestSizesFit) {
-  const ModelArgs args = read({{"block_size", "1048576"},
+  const ModelArgs args = read({{"block_size", "65536"},
                                {"n_embd", "65536"},
                                {"n_head", "4096"},
                                {"n_kv_heads", "4096"},
@@ -153,6 +159,12 @@ TEST(ModelArgsJson, HeadsMustDivide) {
   expect_corrupt("n_kv_heads: expected a divisor of n_head, 4, got 3", {{"n_kv_heads", "3"}});
   expect_corrupt("n_kv_heads: expected a divisor of n_head, 4, got 8", {{"n_kv_heads", "8"}});
   expect_corrupt("n_embd / n_head = 100 / 4 = 25", {{"n_embd", "100"}});
+}
+
+TEST(ModelArgsJson, AHeadHasAWidthThatIsComputed) {
+  EXPECT_EQ(read({{"n_embd", "16384"}}).head_dim(), 4096);
+  expect_corrupt("n_head: expected a width of a head of at most 4096, got n_embd / n_head = 16392 / 4 = 4098",
+                 {{"n_embd", "16392"}});
 }
 
 TEST(ModelArgsJson, ExplainsAnMlpWithoutWidth) {

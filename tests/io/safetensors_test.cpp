@@ -176,6 +176,16 @@ TEST_F(Safetensors, RefusesWrongShapes) {
                       "expected 16 bytes for (2, 2) of F32, got 4");
 }
 
+TEST_F(Safetensors, AShapeHasAtMostEightDimensions) {
+  EXPECT_EQ(read(safetensors_bytes(R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,4],"data_offsets":[0,4]}})",
+                                   "data"))
+                .at("a")
+                .shape.size(),
+            8u);
+  expect_header_fault(R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,4],"data_offsets":[0,4]}})",
+                      "tensor \"a\": expected a shape of at most 8 dimensions, got one of 9");
+}
+
 TEST_F(Safetensors, RefusesAShapeWhoseProductOverflows) {
   constexpr std::string_view kMessage = "expected a size that fits in 63 bits";
   expect_header_fault(R"({"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,4]}})",
