@@ -22,8 +22,6 @@
 namespace lille {
 namespace {
 
-constexpr int64_t kMaxThreads = 1024;
-
 /// How long a thread polls before it sleeps. Waking a sleeper costs about this much, and the small work
 /// between two jobs of one token takes less.
 constexpr std::chrono::microseconds kSpin{40};
@@ -81,7 +79,7 @@ int64_t affinity_cpus() noexcept {
 }  // namespace
 
 int64_t n_usable_cpus() noexcept {
-  const int64_t n_affinity = affinity_cpus();
+  const int64_t n_affinity = std::min(affinity_cpus(), ThreadPool::kMaxThreads);
   try {
     return std::min(n_affinity, cgroup_cpus().value_or(n_affinity));
   } catch (const std::exception&) {

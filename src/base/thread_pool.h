@@ -7,7 +7,8 @@
 
 namespace lille {
 
-/// Processors this process may use, at least 1: its affinity mask, cut to the CPU quota of its control group.
+/// Threads that are worth using, from 1 to ThreadPool::kMaxThreads: the processors of this process's affinity
+/// mask, cut to the CPU quota of its control group.
 int64_t n_usable_cpus() noexcept;
 
 /// A fixed set of threads that run one job at a time. The calling thread is one of them, so a pool of 1 has
@@ -15,10 +16,12 @@ int64_t n_usable_cpus() noexcept;
 /// run().
 class ThreadPool {
  public:
+  static constexpr int64_t kMaxThreads = 1024;
+
   using Task = FunctionRef<void(int64_t task_idx, int64_t thread_idx)>;
 
-  /// @throws Error(kInvalidArgument) unless 1 <= n_threads <= 1024; Error(kUnsupported) if the system refuses
-  /// threads.
+  /// @throws Error(kInvalidArgument) unless 1 <= n_threads <= kMaxThreads; Error(kUnsupported) if the system
+  /// refuses threads.
   explicit ThreadPool(int64_t n_threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

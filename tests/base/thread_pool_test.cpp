@@ -113,6 +113,7 @@ TEST(ThreadPool, RefusesWrongSizes) {
 
 TEST(ThreadPool, SomeProcessorIsUsable) {
   EXPECT_GE(n_usable_cpus(), 1);
+  EXPECT_LE(n_usable_cpus(), ThreadPool::kMaxThreads);
   EXPECT_LE(n_usable_cpus(), std::max<int64_t>(1, std::thread::hardware_concurrency()));
 }
 
