@@ -12,7 +12,7 @@ used=""
 
 # The project's text files, without what is generated, trained or golden.
 project_files() {
-  find . \( -path ./.git -o -path ./build -o -path ./carry -o -path ./models -o -path ./tests/golden \
+  find . \( -path ./.git -o -path ./build -o -path ./models -o -path ./tests/golden \
     -o -path ./fuzz/corpus \) -prune -o -type f -print | sed 's|^\./||' | sort
 }
 
