@@ -24,8 +24,8 @@ namespace lille {
 struct GenerationDefaults {
   float temperature = 0.5F;  ///< `temperature` of generation_config.json, else the author's.
   float top_p = 0.95F;       ///< `top_p` of generation_config.json, else the author's.
-  bool add_bos_token =
-      true;  ///< `add_bos_token` of tokenizer_config.json: whether `<|startoftext|>` comes first.
+  /// `add_bos_token` of tokenizer_config.json: whether `<|startoftext|>` comes first.
+  bool add_bos_token = true;
 };
 
 /// Reads generation_config.json and tokenizer_config.json of a folder; either may be missing.
@@ -59,8 +59,7 @@ class GenerateStep {
  public:
   /// @param prompt  at least one token; with a prompt cache, the tokens that follow it.
   /// @throws Error(kInvalidArgument) for an empty prompt, ids outside the vocabulary, a prompt longer than
-  /// what is
-  ///         left of the context (with both lengths), or an option out of range.
+  ///   what is left of the context (with both lengths), or an option out of range.
   GenerateStep(Session& session, std::span<const int32_t> prompt, GenerateStepOptions options);
   ~GenerateStep();
   GenerateStep(GenerateStep&&) noexcept;
@@ -128,7 +127,7 @@ struct GenerationResponse {
 class StreamGenerate {
  public:
   /// @throws Error as GenerateStep and fit_prompt; Error(kInvalidArgument) for a stop string that is empty or
-  /// no UTF-8, top_logprobs out of range, or a tokenizer whose vocabulary is not the model's.
+  ///   no UTF-8, top_logprobs out of range, or a tokenizer whose vocabulary is not the model's.
   StreamGenerate(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
                  StreamOptions options);
   ~StreamGenerate();

@@ -17,8 +17,7 @@ class LogitsProcessor {
   virtual ~LogitsProcessor() = default;
 
   /// @param tokens  All tokens so far, the prompt first. Since the last call tokens were only appended,
-  /// except where
-  ///                rollback() said otherwise.
+  ///   except where rollback() said otherwise.
   /// @param logits  (vocab_size) raw logits of the next token; -inf excludes a token.
   virtual void process(std::span<const int32_t> tokens, std::span<float> logits) = 0;
 
@@ -44,7 +43,7 @@ class LogitsProcessors {
 
   /// Runs each processor on what the one before left; arguments as LogitsProcessor::process.
   /// @throws Error(kInvalidArgument) if a penalty meets a token id that has no logit; whatever a callable
-  /// throws.
+  ///   throws.
   void process(std::span<const int32_t> tokens, std::span<float> logits);
 
   /// Calls rollback(n_tokens) of each.

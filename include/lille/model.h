@@ -61,12 +61,13 @@ class Model {
   /// Loads a folder with `config.json` and `model.safetensors` (or `model.safetensors.index.json` and its
   /// shards). Weights stay in the mapped files, in the dtype they have there.
   /// @throws Error(kNotFound) for a missing folder or file; Error(kCorruptFile) for a malformed one, and for
-  /// tensors
-  ///         that are missing, unknown, or of a wrong shape or dtype, all of them in one message;
-  ///         Error(kUnsupported) for what no Lille has.
+  ///   tensors that are missing, unknown, or of a wrong shape or dtype, all of them in one message;
+  ///   Error(kUnsupported) for what no Lille has.
   static Model load(const std::filesystem::path& folder, const LoadOptions& options = {});
 
+  /// What config.json says.
   const ModelArgs& args() const noexcept;
+  /// The rotary layout, and how it was found.
   const RopeChoice& rope() const noexcept;
   /// The folder it came from.
   const std::filesystem::path& folder() const noexcept;
@@ -78,6 +79,7 @@ class Model {
     int64_t n_bytes;       ///< As stored, scales and biases included.
     std::string dtype;     ///< "BF16", or "8-bit, groups of 64, BF16 scales"
   };
+  /// In the order of the forward pass, the norms last.
   std::vector<Part> parts() const;
 
   const ModelParts& internal() const noexcept { return *parts_; }
@@ -127,7 +129,8 @@ struct BatchItem {
   LogitsFor logits = LogitsFor::kLast;
 };
 
-/// Sees what goes on inside a forward pass. Values are those of the pass itself.
+/// Sees what goes on inside a forward pass. Hidden states are those of the pass itself; attention weights are
+/// computed beside it, in double, since the pass never holds them.
 class Observer {
  public:
   virtual ~Observer() = default;
@@ -177,7 +180,9 @@ class Session {
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
 
+  /// What it computes with.
   const Model& model() const noexcept;
+  /// Threads, the caller's included.
   int64_t n_threads() const noexcept;
   /// The kernel table in use: "avx512", "avx2", "reference".
   std::string_view kernels() const noexcept;
@@ -186,15 +191,15 @@ class Session {
   /// for bit: not on the other items, on the number of threads, or on how the sequence was cut into passes.
   /// If it throws, every cache has the offset it had before.
   /// @throws Error(kInvalidArgument) for an empty item, an id outside the vocabulary, a cache that two items
-  /// share or
-  ///         that belongs to a model of another shape, more tokens than the context holds; Error(kCanceled).
+  ///   share or that belongs to a model of another shape, more tokens than the context holds;
+  ///   Error(kCanceled).
   Logits forward(std::span<const BatchItem> batch, const ForwardOptions& options = {});
 
   /// How badly each row of logits predicted its target: -log softmax(row)[target], nats, in double.
   /// @param logits   (n_rows, vocab_size), as forward() gave them.
   /// @param targets  (n_rows)
   /// @throws Error(kInvalidShape | kInvalidArgument) for another number of targets, or one outside the
-  /// vocabulary.
+  ///   vocabulary.
   std::vector<double> cross_entropy(const Logits& logits, std::span<const int32_t> targets);
 
   struct State;

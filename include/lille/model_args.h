@@ -75,8 +75,8 @@ struct ModelArgs {
   /// bounds, so that products of them fit int64_t.
   /// @param source  the file's name, for messages.
   /// @throws Error(kCorruptFile) that names every missing key at once, or the key with a wrong type or value;
-  ///         Error(kUnsupported) for another model_type, an untied output projection, a rope_scaling, a
-  ///         rope_type other than "default", and a form of quantization that this version does not compute.
+  ///   Error(kUnsupported) for another model_type, an untied output projection, a rope_scaling, a
+  ///   rope_type other than "default", and a form of quantization that this version does not compute.
   static ModelArgs from_json(std::string_view text, const std::string& source);
 
   /// from_json of the file `path`.

@@ -36,7 +36,7 @@ struct FittedPrompt {
 /// @param n_context   Most tokens of a prompt, at least 1: block_size.
 /// @param max_tokens  Of the answer, >= 0.
 /// @throws Error(kInvalidArgument) with both lengths for a prompt that is too long with kError, or whose last
-///         turn alone is too long with kTrimTurns.
+///   turn alone is too long with kTrimTurns.
 FittedPrompt fit_prompt(std::span<const int32_t> prompt, const Tokenizer& tokenizer, int64_t n_context,
                         int64_t max_tokens, Overflow overflow);
 

@@ -35,8 +35,7 @@ class Sampler {
   /// @param random    The sequence's state; advanced by one key, by two with XTC, by none at temperature 0.
   /// @returns The token id, in [0, vocab_size).
   /// @throws Error(kInvalidShape) for another number of values; Error(kInvalidArgument) if one is NaN or
-  /// +inf, or all
-  ///         are -inf.
+  ///   +inf, or all are -inf.
   int32_t operator()(std::span<float> logprobs, RandomState& random) const;
 
   /// The filters alone: what is left is the set that the draw chooses from. Does nothing at temperature 0.
@@ -59,7 +58,7 @@ class Sampler {
 /// Composes a sampler.
 /// @param vocab_size  Number of logits of a token, at least 1.
 /// @throws Error(kInvalidArgument) that names the option, its range and what it is; also for filters that
-///         temperature 0 would ignore.
+///   temperature 0 would ignore.
 Sampler make_sampler(const SamplerOptions& options, int64_t vocab_size);
 
 /// Turns logits into log-probabilities in place: logits - ln(sum(exp(logits))), the sum in float64.

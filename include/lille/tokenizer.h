@@ -39,9 +39,12 @@ class Tokenizer {
   /// Whether `folder` has one of the three forms.
   static bool exists(const std::filesystem::path& folder) noexcept;
 
+  /// Reads GPT-2's pair of files: tokens with their ids, and the merges in order of rank.
   /// @throws Error(kCorruptFile) that names the file and the entry.
   static Tokenizer from_vocab_and_merges(const std::filesystem::path& vocab,
                                          const std::filesystem::path& merges);
+  /// Reads what transformers writes for a fast tokenizer.
+  /// @throws Error(kCorruptFile) that names the file and the entry.
   static Tokenizer from_tokenizer_json(const std::filesystem::path& path);
   /// Reads the pickle as data: a dict of bytes, strings and ints; any opcode that could run code is refused.
   static Tokenizer from_pickle(const std::filesystem::path& path);

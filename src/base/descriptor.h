@@ -30,7 +30,7 @@ struct OpenFile {
 };
 
 /// @throws Error(kNotFound) if there is no such file, Error(kIo) if it is not a regular file or may not be
-/// read.
+///   read.
 OpenFile open_regular_file(const std::filesystem::path& path);
 
 }  // namespace lille

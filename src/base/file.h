@@ -18,8 +18,7 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t max_by
 class AtomicFile {
  public:
   /// @throws Error(kNotFound) if the folder does not exist, Error(kInvalidArgument) if the path names a
-  /// folder, a
-  ///         device or a pipe, Error(kIo) if nothing can be created there.
+  ///   folder, a device or a pipe, Error(kIo) if nothing can be created there.
   explicit AtomicFile(const std::filesystem::path& path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;

@@ -10,7 +10,7 @@ namespace lille {
 class MappedFile {
  public:
   /// @throws Error(kNotFound) if there is no such file, Error(kIo) if it is not a regular file or cannot be
-  /// read.
+  ///   read.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;

@@ -21,7 +21,7 @@ class ThreadPool {
   using Task = FunctionRef<void(int64_t task_idx, int64_t thread_idx)>;
 
   /// @throws Error(kInvalidArgument) unless 1 <= n_threads <= kMaxThreads; Error(kUnsupported) if the system
-  /// refuses threads.
+  ///   refuses threads.
   explicit ThreadPool(int64_t n_threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

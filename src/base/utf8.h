@@ -11,6 +11,7 @@ namespace lille {
 /// Source: Unicode 15, table 3-7.
 std::size_t utf8_char_bytes(std::string_view text) noexcept;
 
+/// Whether the whole text consists of such characters.
 bool is_valid_utf8(std::string_view text) noexcept;
 
 /// One character of a text, or one byte that belongs to none.

@@ -99,7 +99,7 @@ std::shared_ptr<CLI::FormatterBase> help_formatter();
 std::filesystem::path model_folder(const ModelOptions& options, const Environment& environment);
 
 /// @throws Error(kInvalidArgument | kUnsupported) that names LILLE_FORCE_ISA, unless this machine has such
-/// kernels.
+///   kernels.
 void check_kernels(const Environment& environment);
 
 /// Loads the model; warnings, and the line about a measured rotary layout, go to stderr.

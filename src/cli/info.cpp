@@ -11,20 +11,26 @@
 namespace lille::cli {
 namespace {
 
-std::string_view source_text(RopeSource source) {
+// How the layout was found, for programs and for people.
+struct SourceText {
+  std::string_view name;
+  std::string_view text;
+};
+
+SourceText source_text(RopeSource source) {
   switch (source) {
     case RopeSource::kRequested:
-      return "asked for";
+      return {"requested", "asked for"};
     case RopeSource::kConfig:
-      return "named in config.json";
+      return {"config", "named in config.json"};
     case RopeSource::kRemembered:
-      return "measured earlier";
+      return {"remembered", "measured earlier"};
     case RopeSource::kMeasured:
-      return "measured";
+      return {"measured", "measured"};
     case RopeSource::kDefault:
-      return "mlx-lm's, by default";
+      return {"default", "mlx-lm's, by default"};
   }
-  return "";
+  return {};
 }
 
 struct Memory {
@@ -50,7 +56,7 @@ std::string as_json(const Model& model) {
   const Memory memory = memory_of(model);
   nlohmann::ordered_json info = nlohmann::ordered_json::parse(model.args().to_json());
   info["rope_layout"] = rope_layout_name(model.rope().layout);
-  info["rope_layout_source"] = source_text(model.rope().source);
+  info["rope_layout_source"] = source_text(model.rope().source).name;
   info["head_dim"] = model.args().head_dim();
   info["hidden_dim"] = model.args().hidden_dim();
   info["n_parameters"] = count_parameters(model);
@@ -80,7 +86,7 @@ std::string as_text(const Model& model) {
   row("layer_norm_eps", fmt::format("{}", args.layer_norm_eps));
   row("rope_theta", fmt::format("{}", args.rope_theta));
   row("rope_layout",
-      fmt::format("{} ({})", rope_layout_name(model.rope().layout), source_text(model.rope().source)));
+      fmt::format("{} ({})", rope_layout_name(model.rope().layout), source_text(model.rope().source).text));
   row("parameters", fmt::format("{}", count_parameters(model)));
   for (const Model::Part& part : model.parts())
     row(fmt::format("  {}", part.name), fmt::format("{:<12}{:>8.2f} MB  {}", part.n_parameters,

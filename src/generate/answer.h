@@ -20,14 +20,14 @@ class Answer {
   /// The clock starts here.
   /// @param prompt  what the sequence reads; only its counts are used.
   /// @throws Error(kInvalidArgument) if the tokenizer's vocabulary is not the model's, for stop strings that
-  /// are empty or no UTF-8, and for top_logprobs out of range.
+  ///   are empty or no UTF-8, and for top_logprobs out of range.
   Answer(const Tokenizer& tokenizer, const ModelArgs& args, const FittedPrompt& prompt,
          const StreamOptions& options);
 
   /// The response to one step.
   /// @param step      empty if no token could be generated at all.
   /// @param has_next  whether the sequence may go on; if not, or at an end token, the response has a
-  /// finish_reason.
+  ///   finish_reason.
   GenerationResponse add(const std::optional<GenerateStepResult>& step, bool has_next);
 
   bool is_finished() const noexcept { return is_finished_; }

@@ -176,7 +176,7 @@ void visit_options(Options& options, Visitor&& visit) {
 }
 
 /// @throws Error(kInvalidArgument) that names the flag, the choices and the text, unless the text is empty or
-/// one of the choices.
+///   one of the choices.
 void check_choice(const OptionSpec& spec, std::string_view text);
 
 /// Checks every number of an options struct against its range, and every text against its choices.
@@ -203,7 +203,7 @@ void check_ranges(const Options& options) {
 
 /// "262:-2,11:1.5" or {"262": -2, "11": 1.5} as biases by token id.
 /// @throws Error(kInvalidArgument) that names the flag and the piece that is none, or the id that stands
-/// twice.
+///   twice.
 std::map<int32_t, float> parse_logit_bias(std::string_view text);
 
 /// How the answer that `options` ask for is made, with the folder's defaults where they say nothing. Without

@@ -15,7 +15,7 @@ namespace lille {
 class StopStrings {
  public:
   /// @throws Error(kInvalidArgument) for an empty string and for one that is no UTF-8: stop strings are
-  /// compared byte by byte, and only between characters may an answer be cut.
+  ///   compared byte by byte, and only between characters may an answer be cut.
   explicit StopStrings(std::span<const std::string> stops);
 
   /// Takes the next piece and returns what can be shown now; nothing after a stop string.

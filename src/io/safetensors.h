@@ -64,8 +64,8 @@ class SafetensorsFile {
 class Checkpoint {
  public:
   /// @throws Error as SafetensorsFile; for an index that is malformed, names a shard that is missing or
-  /// outside the
-  ///         folder, or disagrees with a shard's content; Error(kNotFound) if the folder has neither file.
+  ///   outside the folder, or disagrees with a shard's content; Error(kNotFound) if the folder has neither
+  ///   file.
   explicit Checkpoint(const std::filesystem::path& folder);
 
   /// All tensors of all shards.
@@ -90,8 +90,8 @@ struct TensorToSave {
 /// Writes a .safetensors file with a header padded to 8 bytes, the data in the order given; the file appears
 /// whole or not at all.
 /// @throws Error(kInvalidArgument) for a name that is taken, reserved or no UTF-8, or a size that contradicts
-/// the shape;
-///         Error(kIo | kNotFound) if it cannot be written.
+///   the shape;
+///   Error(kIo | kNotFound) if it cannot be written.
 void save_safetensors(const std::filesystem::path& path, std::span<const TensorToSave> tensors,
                       const std::map<std::string, std::string>& metadata = {});
 

@@ -17,7 +17,7 @@ std::vector<const KernelTable*> supported_kernel_tables();
 /// The table to use: the first supported one, or the one named.
 /// @param forced_name  a table's name, or empty for the best.
 /// @throws Error(kInvalidArgument) for an unknown name, Error(kUnsupported) for one this machine cannot run;
-///         both messages list the names that would work.
+///   both messages list the names that would work.
 const KernelTable& select_kernel_table(std::string_view forced_name);
 
 }  // namespace lille::kernels

@@ -95,12 +95,11 @@ struct NamedTensor {
 
 /// Renames and removes what foreign writers do differently, and only that:
 /// - `_orig_mod.` (torch.compile) and `module.` (data parallel training) before a name are stripped, in any
-/// order;
+///   order;
 /// - a name without `transformer.` gets it, as the author's own checkpoints have none;
 /// - names that contain `rotary_emb` are removed: the tables follow from rope_theta;
 /// - `lm_head.*` is removed: the output projection is the embedding. If its values differ from the
-/// embedding's, the
-///   checkpoint was not tied and its logits will be others, which a warning says.
+///   embedding's, the checkpoint was not tied and its logits will be others, which a warning says.
 /// @throws Error(kCorruptFile) if two tensors end up with one name.
 /// Source: mlx_lm/models/lille-130m.py Model.sanitize; Nikityyy/lille train.py.
 std::vector<NamedTensor> sanitize(std::span<const TensorView> tensors, const WarningCallback& on_warning);

@@ -29,7 +29,7 @@ class RopeMemory {
 
   /// @param files  what the result depends on: weights and config.json.
   /// @return what was stored for exactly these files; its source is kRemembered, or kDefault if no layout had
-  /// won.
+  ///   won.
   std::optional<RopeChoice> recall(std::span<const std::filesystem::path> files) const;
   void remember(std::span<const std::filesystem::path> files, const RopeChoice& choice) const;
 

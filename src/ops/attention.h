@@ -16,6 +16,7 @@ struct AttentionRow {
   int64_t n_keys = 0;            ///< Keys the row sees, itself included: causal attention is this number.
 };
 
+/// Heads of the queries and of the cache, and how the cache stores its elements.
 struct AttentionShape {
   int64_t n_head = 0;
   int64_t n_kv_heads = 0;

@@ -17,7 +17,7 @@ class RopeTable {
   static constexpr int64_t kMaxHeadDim = ModelArgs::kMaxHeadDim;
 
   /// @throws Error(kInvalidShape) unless block_size >= 1 and head_dim is even, from 2 to kMaxHeadDim;
-  ///         Error(kInvalidArgument) unless theta is positive and finite.
+  ///   Error(kInvalidArgument) unless theta is positive and finite.
   RopeTable(int64_t block_size, int64_t head_dim, double theta);
 
   /// (head_dim / 2) each.

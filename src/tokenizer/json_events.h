@@ -58,8 +58,7 @@ class JsonVisitor {
 /// Reads a JSON text without keeping it; numbers that fit no int64 are reals.
 /// @param source  the file's name, for messages.
 /// @throws Error(kCorruptFile) for text that is no JSON, not UTF-8, or nested deeper than 64 levels; whatever
-/// the visitor
-///         throws.
+///   the visitor throws.
 void read_json_events(std::string_view text, const std::string& source, JsonVisitor& visitor);
 
 }  // namespace lille

@@ -74,7 +74,7 @@ class PickleDict {
 /// @param text    the whole pickle; the result views it.
 /// @param source  the file's name, for messages.
 /// @throws Error(kUnsupported) that names the opcode and its offset; Error(kCorruptFile) that names the
-/// offset. Source: Python Lib/pickletools.py.
+///   offset. Source: Python Lib/pickletools.py.
 PickleValue parse_pickle(std::string_view text, const std::string& source);
 
 }  // namespace lille

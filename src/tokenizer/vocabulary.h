@@ -77,17 +77,14 @@ class VocabularyBuilder {
   explicit VocabularyBuilder(std::string source);
 
   /// @throws Error(kCorruptFile) that names the token if it is empty, longer than kMaxTokenBytes or its id is
-  /// not in
-  ///         [0, kMaxTokens).
+  ///   not in [0, kMaxTokens).
   void add_token(std::string_view bytes, int64_t id);
   /// @throws Error(kCorruptFile) if the same token was given another id before; Error(kUnsupported) if the
-  /// name is none
-  ///         of kSpecialTokenNames.
+  ///   name is none of kSpecialTokenNames.
   void add_special(std::string_view name, int64_t id);
 
   /// @throws Error(kCorruptFile) that names the entry: two tokens with the same bytes or id, ids that leave a
-  /// gap, one of
-  ///         the 256 single bytes or a special token missing.
+  ///   gap, one of the 256 single bytes or a special token missing.
   Vocabulary build() &&;
 
  private:

@@ -20,20 +20,17 @@ Vocabulary read_vocab_and_merges(const NamedText& vocab, const NamedText& merges
 
 /// Hastings from a tokenizer.json of Hugging Face's tokenizers library.
 /// @throws Error(kCorruptFile) that names the entry; Error(kUnsupported) for a model, a normalizer or a
-/// pre-tokenizer
-///         that is not byte-level BPE as Hastings has it.
+///   pre-tokenizer that is not byte-level BPE as Hastings has it.
 Vocabulary read_tokenizer_json(const NamedText& file);
 
 /// Hastings from the author's pickle: the ranks of `mergeable_ranks` and the ids of `special_tokens`.
 /// @throws Error(kCorruptFile) that names the entry or the place in the file; Error(kUnsupported) for a
-/// pickle that
-///         holds more than plain data.
+///   pickle that holds more than plain data.
 Vocabulary read_hastings_pickle(const NamedText& file);
 
 /// Checks a merge list against the ids: the merges, in their order, must make the tokens 256, 257 and so on.
 /// @param merges  one merge a line, its two tokens in GPT-2's byte alphabet with a space between them; a
-/// first line
-///                that begins with "#version" is skipped.
+///   first line that begins with "#version" is skipped.
 /// @throws Error(kCorruptFile) that names the line.
 void check_merges(const Vocabulary& vocabulary, const NamedText& merges);
 

@@ -185,7 +185,7 @@ TEST(RopeLayout, IsMeasuredOnceSaidOnceAndRemembered) {
   EXPECT_EQ(output_of(one_token(model), options), first.out);
   EXPECT_EQ(output_of(one_token(tiny_model()), options), first.out);
   const auto info = nlohmann::json::parse(output_of({"info", "--json", "--model", model}, options));
-  EXPECT_EQ(info["rope_layout_source"], "measured earlier");
+  EXPECT_EQ(info["rope_layout_source"], "remembered");
 }
 
 TEST(RopeLayout, IsMeasuredAgainWhenTheFileChanges) {
@@ -238,7 +238,7 @@ TEST(RopeLayout, FlagDecidesWithoutMeasuring) {
     const auto info =
         nlohmann::json::parse(output_of({"info", "--json", "--rope", layout, "--model", model}));
     EXPECT_EQ(info["rope_layout"], layout);
-    EXPECT_EQ(info["rope_layout_source"], "asked for");
+    EXPECT_EQ(info["rope_layout_source"], "requested");
   }
 }
 
