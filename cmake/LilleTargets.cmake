@@ -14,7 +14,7 @@ function(lille_flags target)
     # What sanitizers insert hides from GCC 12 that a value is set (std::optional), and it warns without cause; the
     # builds without sanitizers keep the warning.
     target_compile_options(${target} PRIVATE -fsanitize=${LILLE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
-                                             -Wno-maybe-uninitialized)
+                                             $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     target_link_options(${target} PRIVATE -fsanitize=${LILLE_SANITIZE})
   endif()
   if(LILLE_FUZZ)
