@@ -16,7 +16,7 @@
 namespace lille {
 
 class KVCache;
-class Tokenizer;
+struct Access;
 struct ModelParts;
 
 /// Receives one line about something that works but that a user should know.
@@ -82,9 +82,8 @@ class Model {
   /// In the order of the forward pass, the norms last.
   std::vector<Part> parts() const;
 
-  const ModelParts& internal() const noexcept { return *parts_; }
-
  private:
+  friend struct Access;
   explicit Model(std::shared_ptr<const ModelParts> parts);
   std::shared_ptr<const ModelParts> parts_;
 };
@@ -108,9 +107,8 @@ class PromptCache {
   /// Tokens it can hold.
   int64_t capacity() const noexcept;
 
-  std::span<KVCache> layers() noexcept;
-
  private:
+  friend struct Access;
   std::vector<KVCache> layers_;
 };
 
@@ -202,9 +200,9 @@ class Session {
   ///   vocabulary.
   std::vector<double> cross_entropy(const Logits& logits, std::span<const int32_t> targets);
 
-  struct State;
-
  private:
+  friend struct Access;
+  struct State;
   std::unique_ptr<State> state_;
 };
 

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/dtype.h"
 #include "kernels/float_kind.h"
+#include "model/access.h"
 
 namespace lille {
 
@@ -64,7 +65,8 @@ int64_t PromptCache::offset() const noexcept { return layers_.front().offset(); 
 
 int64_t PromptCache::capacity() const noexcept { return layers_.front().capacity(); }
 
-std::span<KVCache> PromptCache::layers() noexcept { return layers_; }
+std::span<KVCache> Access::layers(PromptCache& cache) noexcept { return cache.layers_; }
+std::span<const KVCache> Access::layers(const PromptCache& cache) noexcept { return cache.layers_; }
 
 int64_t PromptCache::trim(int64_t n_tokens) noexcept {
   int64_t n_trimmed = 0;

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "model/access.h"
 
 namespace lille {
 
@@ -25,7 +26,7 @@ void Attention::forward(Pass& pass, ops::Rows out, ops::Rows x) const {
   ops::rope(pass.device, keys, pass.rope_table, pass.rope_layout, pass.positions);     // (n_rows, kv_size)
   pass.update_and_fetch(layer_idx, keys, values);
   const ops::AttentionShape shape = {args.n_head, args.n_kv_heads, args.head_dim(),
-                                     pass.batch.front().cache->layers()[0].kind()};
+                                     Access::layers(*pass.batch.front().cache)[0].kind()};
   ops::scaled_dot_product_attention(pass.device, ws.attn_heads, queries, pass.visible,
                                     shape);           // (n_rows, q_size)
   out_proj.forward(pass.device, out, ws.attn_heads);  // (n_rows, n_embd)
@@ -99,7 +100,7 @@ void Pass::update_and_fetch(int64_t layer_idx, ops::Rows keys, ops::Rows values)
   int64_t first_row = 0;
   for (const BatchItem& item : batch) {
     const auto n_tokens = static_cast<int64_t>(item.tokens.size());
-    KVCache& cache = item.cache->layers()[layer_idx];
+    KVCache& cache = Access::layers(*item.cache)[layer_idx];
     const auto [all_keys, all_values] =
         cache.update_and_fetch(keys.rows(first_row, n_tokens), values.rows(first_row, n_tokens));
     for (int64_t row_idx = first_row; row_idx < first_row + n_tokens; ++row_idx)

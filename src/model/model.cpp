@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "lille/tokenizer.h"
+#include "model/access.h"
 #include "model/lille.h"
 #include "model/parameters.h"
 #include "model/rope_choice.h"
@@ -36,7 +37,7 @@ RopeChoice choose_rope(const Model& model, const LoadOptions& options) {
   if (options.rope_layout) return {*options.rope_layout, RopeSource::kRequested, {}, 0};
   if (model.args().rope_layout) return {*model.args().rope_layout, RopeSource::kConfig, {}, 0};
   std::vector<std::filesystem::path> files;
-  for (const SafetensorsFile& file : model.internal().checkpoint.files()) files.push_back(file.path());
+  for (const SafetensorsFile& file : Access::parts(model).checkpoint.files()) files.push_back(file.path());
   files.push_back(model.folder() / "config.json");
   const RopeMemory memory(options.cache_folder);
   if (std::optional<RopeChoice> remembered = memory.recall(files)) return *remembered;

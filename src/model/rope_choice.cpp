@@ -28,13 +28,13 @@ struct Contender {
 };
 
 // Reads ids [begin, begin + n) and keeps the loss of each next id.
-void read_chunk(Session::State& state, Contender& contender, std::span<const int32_t> ids, int64_t begin,
+void read_chunk(SessionState& state, Contender& contender, std::span<const int32_t> ids, int64_t begin,
                 int64_t n) {
   const auto first = static_cast<std::size_t>(begin);
   const auto n_ids = static_cast<std::size_t>(n);
   const BatchItem item = {ids.subspan(first, n_ids), &contender.cache, LogitsFor::kAll};
   state.rope_layout = contender.layout;
-  forward_pass(state.model.internal(), state, std::span(&item, 1), {});
+  forward_pass(Access::parts(state.model), state, std::span(&item, 1), {});
   for (const double loss :
        ops::cross_entropy(state.device, state.workspace.logits, ids.subspan(first + 1, n_ids)))
     contender.losses.push_back(loss);
@@ -68,7 +68,7 @@ RopeChoice measure_rope_layout(const Model& model, const Tokenizer& tokenizer,
   std::vector<int32_t> ids = tokenizer.encode(kRopeText);
   LILLE_CHECK(ids.size() > kMaxTokens);
   ids.resize(kMaxTokens + 1);
-  Session::State state(model, RopeLayout::kInterleaved, options);
+  SessionState state(model, RopeLayout::kInterleaved, options);
   std::vector<Contender> contenders;
   for (const RopeLayout layout : kRopeLayouts) contenders.push_back({layout, make_prompt_cache(model)});
 

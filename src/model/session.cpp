@@ -17,7 +17,7 @@ class CacheRollback {
   ~CacheRollback() {
     if (kept_) return;
     for (std::size_t idx = 0; idx < batch_.size(); ++idx)
-      for (KVCache& layer : batch_[idx].cache->layers()) layer.trim(layer.offset() - offsets_[idx]);
+      for (KVCache& layer : Access::layers(*batch_[idx].cache)) layer.trim(layer.offset() - offsets_[idx]);
   }
   CacheRollback(const CacheRollback&) = delete;
   CacheRollback& operator=(const CacheRollback&) = delete;
@@ -32,7 +32,7 @@ class CacheRollback {
 void check_cache(const BatchItem& item, std::size_t item_idx, const ModelArgs& args) {
   if (item.cache == nullptr)
     raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected a cache, got none", item_idx);
-  const std::span<KVCache> layers = item.cache->layers();
+  const std::span<KVCache> layers = Access::layers(*item.cache);
   const auto fits = [&](const KVCache& layer) {
     return layer.n_kv_heads() == args.n_kv_heads && layer.head_dim() == args.head_dim() &&
            layer.capacity() == args.block_size && layer.offset() == layers[0].offset();
@@ -48,7 +48,7 @@ void check_batch(std::span<const BatchItem> batch, const ModelArgs& args) {
     const BatchItem& item = batch[item_idx];
     const BatchItem& first = batch.front();
     check_cache(item, item_idx, args);
-    if (item.cache->layers()[0].kind() != first.cache->layers()[0].kind())
+    if (Access::layers(*item.cache)[0].kind() != Access::layers(*first.cache)[0].kind())
       raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected all caches of a pass to have one type",
             item_idx);
     if (item.tokens.empty())
@@ -69,7 +69,7 @@ void check_batch(std::span<const BatchItem> batch, const ModelArgs& args) {
   }
 }
 
-Pass make_pass(const ModelParts& parts, Session::State& state, std::span<const BatchItem> batch,
+Pass make_pass(const ModelParts& parts, SessionState& state, std::span<const BatchItem> batch,
                const ForwardOptions& options) {
   Pass pass = {
       parts.args, state.rope_layout, parts.rope_table, state.device, state.workspace, batch, {}, {}, {}, {},
@@ -115,7 +115,7 @@ int64_t Session::n_threads() const noexcept { return state_->pool.n_threads(); }
 std::string_view Session::kernels() const noexcept { return state_->device.kernels.name; }
 
 Logits Session::forward(std::span<const BatchItem> batch, const ForwardOptions& options) {
-  return forward_pass(state_->model.internal(), *state_, batch, options);
+  return forward_pass(Access::parts(state_->model), *state_, batch, options);
 }
 
 std::vector<double> Session::cross_entropy(const Logits& logits, std::span<const int32_t> targets) {
@@ -125,7 +125,7 @@ std::vector<double> Session::cross_entropy(const Logits& logits, std::span<const
   return ops::cross_entropy(state_->device, rows, targets);
 }
 
-Logits forward_pass(const ModelParts& parts, Session::State& state, std::span<const BatchItem> batch,
+Logits forward_pass(const ModelParts& parts, SessionState& state, std::span<const BatchItem> batch,
                     const ForwardOptions& options) {
   check_batch(batch, parts.args);
   Pass pass = make_pass(parts, state, batch, options);

@@ -2,6 +2,7 @@
 
 #include "base/thread_pool.h"
 #include "lille/model.h"
+#include "model/access.h"
 #include "model/lille.h"
 #include "model/workspace.h"
 #include "ops/ops.h"
@@ -21,7 +22,7 @@ struct Session::State {
 
 /// Session::forward, with the layout that `state` names: measuring a layout runs the same pass as everything
 /// else.
-Logits forward_pass(const ModelParts& parts, Session::State& state, std::span<const BatchItem> batch,
+Logits forward_pass(const ModelParts& parts, SessionState& state, std::span<const BatchItem> batch,
                     const ForwardOptions& options);
 
 }  // namespace lille

@@ -3,6 +3,7 @@
 #include <random>
 
 #include "base/dtype.h"
+#include "model/access.h"
 #include "model/golden.h"
 
 namespace lille {
@@ -76,7 +77,7 @@ TEST_F(KVCacheTest, RefusesMoreThanItHolds) {
 TEST(PromptCache, HasOneLayerForEachOfTheModel) {
   const Model model = test::load_model(test::source_path("tests/golden/mlx/toy"));
   PromptCache cache = make_prompt_cache(model);
-  EXPECT_EQ(cache.layers().size(), 3u);
+  EXPECT_EQ(Access::layers(cache).size(), 3u);
   EXPECT_EQ(cache.capacity(), 64);
   EXPECT_EQ(cache.offset(), 0);
   EXPECT_EQ(cache.trim(1), 0);

@@ -224,7 +224,7 @@ TEST_F(SessionErrors, CancelLeavesTheCacheAsItWas) {
   test::expect_error(ErrorCode::kCanceled, "canceled",
                      [&] { session_.forward(std::span(&first, 1), options); });
   EXPECT_EQ(n_layers_done, 1) << "canceled after the first block";
-  for (const KVCache& layer : cache_.layers()) EXPECT_EQ(layer.offset(), 3);
+  for (const KVCache& layer : Access::layers(cache_)) EXPECT_EQ(layer.offset(), 3);
 }
 
 TEST(Observer, AttentionWeightsAddUpToOneAndAreCausal) {
