@@ -24,6 +24,10 @@ namespace lille {
 struct GenerationDefaults {
   float temperature = 0.5F;  ///< `temperature` of generation_config.json, else the author's.
   float top_p = 0.95F;       ///< `top_p` of generation_config.json, else the author's.
+  int64_t top_k = 0;         ///< `top_k` of generation_config.json; 0: off.
+  float min_p = 0;           ///< `min_p` of generation_config.json; 0: off.
+  /// `repetition_penalty` of generation_config.json, where it counts all tokens; 1: off.
+  float repetition_penalty = 1;
   /// `add_bos_token` of tokenizer_config.json: whether `<|startoftext|>` comes first.
   bool add_bos_token = true;
 };

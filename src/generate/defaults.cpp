@@ -1,5 +1,5 @@
 #include <nlohmann/json.hpp>
-#include <optional>
+#include <type_traits>
 
 #include "base/check.h"
 #include "base/file.h"
@@ -20,15 +20,28 @@ nlohmann::json read_object(const std::filesystem::path& path) {
                            {"load_generation_defaults", printable_path(path)});
 }
 
-float number_in(const nlohmann::json& object, const char* key, float fallback, float largest,
-                const std::filesystem::path& path) {
+// What may stand in a folder's file, as its message says it.
+struct Range {
+  double min;
+  double max;
+  bool includes_min = true;
+};
+
+// The value of a key, or `fallback` where it is absent or null.
+template <typename Number>
+Number number_in(const nlohmann::json& object, const char* key, Number fallback, const Range& range,
+                 const std::filesystem::path& path) {
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return fallback;
-  const bool fits = found->is_number() && found->get<double>() >= 0 && found->get<double>() <= largest;
-  if (!fits)
-    raise(ErrorCode::kCorruptFile, "[load] {}: {}: expected a number from 0 to {}, got {}",
-          printable_path(path), key, largest, describe(*found));
-  return found->get<float>();
+  constexpr bool kIsWhole = std::is_integral_v<Number>;
+  const bool is_of_its_kind = kIsWhole ? found->is_number_integer() : found->is_number();
+  const double value = is_of_its_kind ? found->template get<double>() : -1;
+  const bool fits = value <= range.max && (range.includes_min ? value >= range.min : value > range.min);
+  if (!is_of_its_kind || !fits)
+    raise(ErrorCode::kCorruptFile, "[load] {}: {}: expected a {}{} {} to {}, got {}", printable_path(path),
+          key, kIsWhole ? "whole number" : "number", range.includes_min ? " from" : " above", range.min,
+          range.max, describe(*found));
+  return found->template get<Number>();
 }
 
 }  // namespace
@@ -37,8 +50,14 @@ GenerationDefaults load_generation_defaults(const std::filesystem::path& folder)
   GenerationDefaults defaults;
   const std::filesystem::path generation = folder / "generation_config.json";
   const nlohmann::json sampling = read_object(generation);
-  defaults.temperature = number_in(sampling, "temperature", defaults.temperature, 1e6F, generation);
-  defaults.top_p = number_in(sampling, "top_p", defaults.top_p, 1, generation);
+  const auto read = [&](auto& field, const char* key, const Range& range) {
+    field = number_in(sampling, key, field, range, generation);
+  };
+  read(defaults.temperature, "temperature", {0, 1e6});
+  read(defaults.top_p, "top_p", {0, 1});
+  read(defaults.top_k, "top_k", {0, 1e9});
+  read(defaults.min_p, "min_p", {0, 1});
+  read(defaults.repetition_penalty, "repetition_penalty", {0, 1e6, false});
 
   // transformers takes the likeliest token when sampling is switched off, whatever the temperature.
   if (sampling.value("do_sample", nlohmann::json(true)) == nlohmann::json(false)) defaults.temperature = 0;

@@ -79,11 +79,29 @@ std::map<int32_t, float> parse_logit_bias(std::string_view text) {
   }
 }
 
+namespace {
+
+LogitsProcessorOptions processor_options(const GenerationOptions& options,
+                                         const GenerationDefaults& defaults) {
+  LogitsProcessorOptions processors = options.logits_processors;
+  processors.repetition_penalty = options.repetition_penalty.value_or(defaults.repetition_penalty);
+  // Divides by one: as good as none, and costs nothing when it is none.
+  if (processors.repetition_penalty == 1) processors.repetition_penalty = 0;
+  // transformers, for which such a file is written, counts all tokens; mlx-lm's commands the last 20.
+  const int64_t n_counted = options.repetition_penalty ? processors.repetition_context_size : 0;
+  processors.repetition_context_size = options.repetition_context_size.value_or(n_counted);
+  return processors;
+}
+
+}  // namespace
+
 StreamOptions make_stream_options(const GenerationOptions& options, const GenerationDefaults& defaults,
                                   const Tokenizer& tokenizer) {
   SamplerOptions sampler = options.sampler;
   sampler.temperature = options.temperature.value_or(defaults.temperature);
   sampler.top_p = options.top_p.value_or(defaults.top_p);
+  sampler.top_k = options.top_k.value_or(defaults.top_k);
+  sampler.min_p = options.min_p.value_or(defaults.min_p);
   // As mlx_lm/generate.py: without them XTC would keep an answer from ending and from a new line.
   sampler.xtc_special_tokens = tokenizer.encode("\n");
   sampler.xtc_special_tokens.push_back(tokenizer.eos_token_id());
@@ -98,7 +116,8 @@ StreamOptions make_stream_options(const GenerationOptions& options, const Genera
   stream.max_tokens = options.max_tokens;
   stream.sampler = make_sampler(sampler, tokenizer.vocab_size());
   stream.seed = options.seed.value_or(0);
-  stream.logits_processors = make_logits_processors(options.logits_processors, tokenizer.vocab_size());
+  stream.logits_processors =
+      make_logits_processors(processor_options(options, defaults), tokenizer.vocab_size());
   stream.stop = options.stop;
   stream.top_logprobs = options.top_logprobs;
   stream.overflow = *overflow;

@@ -39,8 +39,12 @@ struct GenerationOptions {
   int64_t max_tokens = 256;
   std::optional<float> temperature;
   std::optional<float> top_p;
-  SamplerOptions sampler = {};  ///< All but temperature, top_p and xtc_special_tokens.
-  LogitsProcessorOptions logits_processors = {};
+  std::optional<int64_t> top_k;
+  std::optional<float> min_p;
+  SamplerOptions sampler = {};  ///< All but those above and xtc_special_tokens.
+  std::optional<float> repetition_penalty;
+  std::optional<int64_t> repetition_context_size;
+  LogitsProcessorOptions logits_processors = {};  ///< All but those above.
   std::optional<uint64_t> seed;
   std::vector<std::string> stop;
   bool logprobs = false;
@@ -71,12 +75,16 @@ void visit_sampler_options(Options& options, Visitor&& visit) {
           "generation_config.json of the model, else 0.95.",
           0, 1},
       options.top_p);
-  visit(OptionSpec{"top_k", "", "K", "Choose among the K likeliest tokens; 0 is off.", 0, 1e9},
-        options.sampler.top_k);
+  visit(OptionSpec{"top_k", "", "K",
+                   "Choose among the K likeliest tokens; 0 is off. Default: generation_config.json of the "
+                   "model, else off.",
+                   0, 1e9},
+        options.top_k);
   visit(OptionSpec{"min_p", "", "P",
-                   "Choose among tokens with at least this part of the best token's probability; 0 is off.",
+                   "Choose among tokens with at least this part of the best token's probability; 0 is off. "
+                   "Default: generation_config.json of the model, else off.",
                    0, 1},
-        options.sampler.min_p);
+        options.min_p);
   visit(OptionSpec{"min_tokens_to_keep", "", "N", "--min-p leaves at least so many of the best tokens.", 1,
                    1e9},
         options.sampler.min_tokens_to_keep);
@@ -102,13 +110,15 @@ void visit_logits_processor_options(Options& options, Visitor&& visit) {
   visit(
       OptionSpec{"repetition_penalty", "", "X",
                  "Logits of tokens that occur are divided by it if positive, else multiplied: above 1 there "
-                 "is less repetition; 0 is off.",
+                 "is less repetition; 0 and 1 are off. Default: generation_config.json of the model, else "
+                 "off.",
                  0, 1e6},
-      processors.repetition_penalty);
+      options.repetition_penalty);
   visit(OptionSpec{"repetition_context_size", "", "N",
-                   "So many of the last tokens, the prompt's too, count for --repetition-penalty; 0: all.", 0,
-                   1e9},
-        processors.repetition_context_size);
+                   "So many of the last tokens, the prompt's too, count for --repetition-penalty; 0: all. "
+                   "Default: 20, and all for a penalty of generation_config.json.",
+                   0, 1e9},
+        options.repetition_context_size);
   visit(OptionSpec{"presence_penalty", "", "X",
                    "Subtracted once from the logit of each token that occurs; 0 is off.", -1e6, 1e6},
         processors.presence_penalty);

@@ -11,16 +11,23 @@ TEST(GenerationDefaults, TheAuthorsWithoutFiles) {
   const GenerationDefaults defaults = load_generation_defaults(folder.path());
   EXPECT_EQ(defaults.temperature, 0.5F);
   EXPECT_EQ(defaults.top_p, 0.95F);
+  EXPECT_EQ(defaults.top_k, 0);
+  EXPECT_EQ(defaults.min_p, 0.0F);
+  EXPECT_EQ(defaults.repetition_penalty, 1.0F);
   EXPECT_TRUE(defaults.add_bos_token);
 }
 
 TEST(GenerationDefaults, TheFoldersOwn) {
   const test::TemporaryFolder folder;
-  folder.write("generation_config.json", R"({"temperature": 0.8, "top_p": 1, "max_length": 20})");
+  folder.write("generation_config.json", R"({"temperature": 0.8, "top_p": 1, "max_length": 20, "top_k": 50,
+                                             "min_p": 0.05, "repetition_penalty": 1.2})");
   folder.write("tokenizer_config.json", R"({"add_bos_token": false})");
   const GenerationDefaults defaults = load_generation_defaults(folder.path());
   EXPECT_EQ(defaults.temperature, 0.8F);
   EXPECT_EQ(defaults.top_p, 1.0F);
+  EXPECT_EQ(defaults.top_k, 50);
+  EXPECT_EQ(defaults.min_p, 0.05F);
+  EXPECT_EQ(defaults.repetition_penalty, 1.2F);
   EXPECT_FALSE(defaults.add_bos_token);
 }
 
@@ -32,9 +39,14 @@ TEST(GenerationDefaults, SwitchedOffSamplingIsTemperatureZero) {
 
 TEST(GenerationDefaults, NullMeansAbsent) {
   const test::TemporaryFolder folder;
-  folder.write("generation_config.json", R"({"temperature": null})");
+  folder.write("generation_config.json",
+               R"({"temperature": null, "top_k": null, "min_p": null, "repetition_penalty": null})");
   folder.write("tokenizer_config.json", R"({"add_bos_token": null})");
-  EXPECT_EQ(load_generation_defaults(folder.path()).temperature, 0.5F);
+  const GenerationDefaults defaults = load_generation_defaults(folder.path());
+  EXPECT_EQ(defaults.temperature, 0.5F);
+  EXPECT_EQ(defaults.top_k, 0);
+  EXPECT_EQ(defaults.min_p, 0.0F);
+  EXPECT_EQ(defaults.repetition_penalty, 1.0F);
   EXPECT_TRUE(load_generation_defaults(folder.path()).add_bos_token);
 }
 
@@ -44,6 +56,15 @@ TEST(GenerationDefaults, BadValuesNameTheFileAndTheKey) {
       {R"({"temperature": "hot"})", "got \"hot\""},
       {R"({"temperature": 1e999})", "generation_config.json"},
       {R"({"top_p": 2})", "top_p: expected a number from 0 to 1, got 2"},
+      {R"({"top_k": -1})", "top_k: expected a whole number from 0 to 1000000000, got -1"},
+      {R"({"top_k": 2.5})", "top_k: expected a whole number from 0 to 1000000000, got 2.5"},
+      {R"({"top_k": 18446744073709551615})", "got 18446744073709551615"},
+      {R"({"top_k": true})", "got true"},
+      {R"({"min_p": 1.5})", "min_p: expected a number from 0 to 1, got 1.5"},
+      {R"({"min_p": "x"})", "min_p: expected a number from 0 to 1, got \"x\""},
+      {R"({"repetition_penalty": 0})", "repetition_penalty: expected a number above 0 to 1000000, got 0"},
+      {R"({"repetition_penalty": -1})", "repetition_penalty: expected"},
+      {R"({"repetition_penalty": []})", "repetition_penalty: expected"},
       {R"([1])", "generation_config.json"},
       {"", "generation_config.json"},
       {"{\"a\": \"\xff\"}", "generation_config.json"}};

@@ -122,7 +122,7 @@ TEST(Options, HugeAndNegativeWholeNumbers) {
       std::string flag;
       int idx = 0;
       visit_options(options, [&]<typename Field>(const OptionSpec& spec, Field& field) {
-        if constexpr (std::is_same_v<Field, int64_t>) {
+        if constexpr (std::is_same_v<Field, int64_t> || std::is_same_v<Field, std::optional<int64_t>>) {
           if (idx++ != whole_idx) return;
           field = bad;
           flag = flag_of(spec.name);
@@ -140,11 +140,11 @@ TEST(Options, HugeAndNegativeWholeNumbers) {
 TEST(Options, HugeValuesInRangeWork) {
   GenerationOptions options;
   options.temperature = 1e6F;
-  options.sampler.top_k = 1'000'000'000;
-  options.sampler.min_p = 1;
+  options.top_k = 1'000'000'000;
+  options.min_p = 1;
   options.sampler.min_tokens_to_keep = 1'000'000'000;
-  options.logits_processors.repetition_context_size = 1'000'000'000;
-  options.logits_processors.repetition_penalty = 1e6F;
+  options.repetition_context_size = 1'000'000'000;
+  options.repetition_penalty = 1e6F;
   options.logits_processors.frequency_penalty = -1e6F;
   check_ranges(options);
   const StreamOptions stream = make_stream_options(options, {}, test_tokenizer());
@@ -158,7 +158,7 @@ TEST(Options, HugeValuesInRangeWork) {
 }
 
 TEST(Options, TheFoldersDefaultsFillWhatIsAbsent) {
-  const GenerationDefaults defaults = {0, 0.5F, true};
+  const GenerationDefaults defaults = {.temperature = 0, .top_p = 0.5F};
   EXPECT_TRUE(make_stream_options({}, defaults, test_tokenizer()).sampler->is_greedy());
   GenerationOptions options;
   options.temperature = 1.0F;
@@ -168,12 +168,65 @@ TEST(Options, TheFoldersDefaultsFillWhatIsAbsent) {
   EXPECT_FALSE(begins_with_bos(options, defaults));
 }
 
+// How many of 100 tokens with these logits, 0, -0.1, -0.2 and so on, may be drawn.
+std::ptrdiff_t n_choosable(const StreamOptions& stream) {
+  std::vector<float> logprobs(32768, -INFINITY);
+  for (std::size_t id = 0; id < 100; ++id) logprobs[id] = -0.1F * static_cast<float>(id);
+  log_softmax(logprobs);
+  RandomState random(1);
+  stream.sampler->filter(logprobs, random);
+  return std::ranges::count_if(logprobs, [](float value) { return std::isfinite(value); });
+}
+
+TEST(Options, TheFoldersFiltersHoldUnlessSaid) {
+  GenerationDefaults defaults = {.temperature = 1, .top_p = 1, .top_k = 7};
+  GenerationOptions options;
+  EXPECT_EQ(n_choosable(make_stream_options(options, defaults, test_tokenizer())), 7);
+  options.top_k = 3;
+  EXPECT_EQ(n_choosable(make_stream_options(options, defaults, test_tokenizer())), 3);
+  options.top_k = 0;
+  EXPECT_EQ(n_choosable(make_stream_options(options, defaults, test_tokenizer())), 100);
+  // exp(-0.1 * 6) is above one half, exp(-0.1 * 7) below.
+  defaults.min_p = 0.5F;
+  EXPECT_EQ(n_choosable(make_stream_options(options, defaults, test_tokenizer())), 7);
+  options.min_p = 0.0F;
+  EXPECT_EQ(n_choosable(make_stream_options(options, defaults, test_tokenizer())), 100);
+}
+
+// The logit of token 5, which is 8, when it stands `n_back` tokens before the end.
+float penalized(const GenerationOptions& options, const GenerationDefaults& defaults, std::size_t n_back) {
+  LogitsProcessors processors = make_stream_options(options, defaults, test_tokenizer()).logits_processors;
+  std::vector<int32_t> tokens(n_back + 1, 6);
+  tokens.front() = 5;
+  std::vector<float> logits(32768, 8.0F);
+  processors.process(tokens, logits);
+  return logits[5];
+}
+
+TEST(Options, TheFoldersRepetitionPenaltyCountsAllTokens) {
+  const GenerationDefaults defaults = {.repetition_penalty = 2};
+  GenerationOptions options;
+  EXPECT_EQ(penalized(options, defaults, 100), 4.0F) << "as in transformers";
+  EXPECT_EQ(penalized(options, {}, 5), 8.0F);
+  options.repetition_context_size = 20;
+  EXPECT_EQ(penalized(options, defaults, 19), 4.0F);
+  EXPECT_EQ(penalized(options, defaults, 20), 8.0F);
+  options.repetition_context_size = std::nullopt;
+  options.repetition_penalty = 4.0F;
+  EXPECT_EQ(penalized(options, defaults, 19), 2.0F);
+  EXPECT_EQ(penalized(options, defaults, 20), 8.0F) << "20 tokens for one that was asked for, as in mlx-lm";
+  for (const float off : {0.0F, 1.0F}) {
+    options.repetition_penalty = off;
+    EXPECT_TRUE(make_stream_options(options, defaults, test_tokenizer()).logits_processors.empty());
+  }
+}
+
 TEST(Options, TemperatureZeroIgnoresFilters) {
   GenerationOptions options;
   options.temperature = 0.0F;
   options.top_p = 0.9F;
-  options.sampler.top_k = 5;
-  options.sampler.min_p = 0.5F;
+  options.top_k = 5;
+  options.min_p = 0.5F;
   options.sampler.xtc_probability = 1;
   check_ranges(options);
   EXPECT_TRUE(make_stream_options(options, {}, test_tokenizer()).sampler->is_greedy());
@@ -202,7 +255,7 @@ TEST(Options, XtcNeverLeavesOutNewlineAndEndTokens) {
   GenerationOptions options;
   options.temperature = 1.0F;
   options.sampler.xtc_probability = 1;
-  const StreamOptions stream = make_stream_options(options, {1, 1, true}, test_tokenizer());
+  const StreamOptions stream = make_stream_options(options, {.temperature = 1, .top_p = 1}, test_tokenizer());
   std::vector<float> logprobs(32768);
   for (std::size_t id = 0; id < logprobs.size(); ++id) logprobs[id] = -static_cast<float>(id % 100) / 100;
   logprobs[1234] = -2;
