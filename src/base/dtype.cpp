@@ -9,22 +9,21 @@ namespace {
 struct DTypeRow {
   DType dtype;
   std::string_view name;
-  int64_t n_bytes;
+  int64_t n_elements;  // of a block
+  int64_t n_bytes;     // of a block
 };
 
-constexpr std::array<DTypeRow, 13> kDTypes = {{{DType::kF32, "F32", 4},
-                                               {DType::kF16, "F16", 2},
-                                               {DType::kBF16, "BF16", 2},
-                                               {DType::kF64, "F64", 8},
-                                               {DType::kI64, "I64", 8},
-                                               {DType::kI32, "I32", 4},
-                                               {DType::kI16, "I16", 2},
-                                               {DType::kI8, "I8", 1},
-                                               {DType::kU64, "U64", 8},
-                                               {DType::kU32, "U32", 4},
-                                               {DType::kU16, "U16", 2},
-                                               {DType::kU8, "U8", 1},
-                                               {DType::kBool, "BOOL", 1}}};
+// The packed types: ggml's layouts (ggml-org/llama.cpp ggml/src/ggml-common.h), a two-byte scale each, for
+// Q4_1, Q5_1, Q4_K and Q5_K a two-byte minimum too.
+constexpr std::array<DTypeRow, 21> kDTypes = {{
+    {DType::kF32, "F32", 1, 4},       {DType::kF16, "F16", 1, 2},       {DType::kBF16, "BF16", 1, 2},
+    {DType::kF64, "F64", 1, 8},       {DType::kI64, "I64", 1, 8},       {DType::kI32, "I32", 1, 4},
+    {DType::kI16, "I16", 1, 2},       {DType::kI8, "I8", 1, 1},         {DType::kU64, "U64", 1, 8},
+    {DType::kU32, "U32", 1, 4},       {DType::kU16, "U16", 1, 2},       {DType::kU8, "U8", 1, 1},
+    {DType::kBool, "BOOL", 1, 1},     {DType::kQ4_0, "Q4_0", 32, 18},   {DType::kQ4_1, "Q4_1", 32, 20},
+    {DType::kQ5_0, "Q5_0", 32, 22},   {DType::kQ5_1, "Q5_1", 32, 24},   {DType::kQ8_0, "Q8_0", 32, 34},
+    {DType::kQ4_K, "Q4_K", 256, 144}, {DType::kQ5_K, "Q5_K", 256, 176}, {DType::kQ6_K, "Q6_K", 256, 210},
+}};
 
 const DTypeRow& row(DType dtype) noexcept {
   const DTypeRow& found = kDTypes[static_cast<std::size_t>(dtype)];
@@ -40,13 +39,15 @@ static_assert(table_is_in_enum_order());
 
 }  // namespace
 
+int64_t dtype_block_elements(DType dtype) noexcept { return row(dtype).n_elements; }
+
 int64_t dtype_bytes(DType dtype) noexcept { return row(dtype).n_bytes; }
 
 std::string_view dtype_name(DType dtype) noexcept { return row(dtype).name; }
 
 std::optional<DType> dtype_from_name(std::string_view name) noexcept {
   for (const DTypeRow& candidate : kDTypes)
-    if (candidate.name == name) return candidate.dtype;
+    if (candidate.n_elements == 1 && candidate.name == name) return candidate.dtype;
   return std::nullopt;
 }
 

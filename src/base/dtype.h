@@ -8,16 +8,42 @@
 
 namespace lille {
 
-/// Element types of tensors in files. Computation is in float32; the others are storage.
-enum class DType { kF32, kF16, kBF16, kF64, kI64, kI32, kI16, kI8, kU64, kU32, kU16, kU8, kBool };
+/// How the elements of tensors are stored in files. Computation is in float32; the others are storage. From
+/// kQ4_0 on a type packs a block of consecutive elements of a row; only GGUF files have these.
+enum class DType {
+  kF32,
+  kF16,
+  kBF16,
+  kF64,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU64,
+  kU32,
+  kU16,
+  kU8,
+  kBool,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+};
 
-/// Bytes of one element.
+/// Elements of one block: 32 or 256 for the types that pack them, otherwise 1.
+int64_t dtype_block_elements(DType dtype) noexcept;
+
+/// Bytes of one block, which is one element for the types that do not pack.
 int64_t dtype_bytes(DType dtype) noexcept;
 
-/// The safetensors name: "F32", "BF16", "U32" and so on.
+/// "F32", "BF16", "U32", as safetensors calls them, or "Q4_K", as GGUF does.
 std::string_view dtype_name(DType dtype) noexcept;
 
-/// The inverse of dtype_name; nothing for an unknown name.
+/// The type that safetensors calls `name`; nothing for any other name.
 std::optional<DType> dtype_from_name(std::string_view name) noexcept;
 
 /// bfloat16 bits to float32: exact, the upper half of the float's bits.

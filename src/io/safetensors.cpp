@@ -178,12 +178,6 @@ void check_contiguous(std::span<const TensorView> tensors, std::span<const std::
 
 }  // namespace
 
-int64_t TensorView::n_elements() const noexcept {
-  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
-}
-
-std::string shape_text(std::span<const int64_t> shape) { return fmt::format("({})", fmt::join(shape, ", ")); }
-
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
   const std::string file = printable_path(path);
   const Parts parts = split(file_.bytes(), file);

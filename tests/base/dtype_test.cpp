@@ -111,13 +111,38 @@ TEST(DType, NamesAndSizes) {
     EXPECT_EQ(dtype_bytes(row.dtype), row.n_bytes);
     EXPECT_EQ(dtype_from_name(row.name), row.dtype);
   }
-  for (const char* name : {"", "f32", "F8_E4M3", "F32 "}) EXPECT_EQ(dtype_from_name(name), std::nullopt);
+  for (const char* name : {"", "f32", "F8_E4M3", "F32 ", "Q8_0"})
+    EXPECT_EQ(dtype_from_name(name), std::nullopt);
 }
 
 TEST(DType, LoadsFromAnyAddress) {
   const unsigned char bytes[] = {0, 0x78, 0x56, 0x34, 0x12, 0};
   EXPECT_EQ(load_unaligned<uint32_t>(bytes + 1), 0x12345678u);
   EXPECT_EQ(load_unaligned<uint16_t>(bytes + 3), 0x1234u);
+}
+
+// What ggml's block structs add up to: half-precision scales (and minima), packed codes, packed scales of
+// sub-blocks.
+TEST(DType, BlocksOfGguf) {
+  struct Row {
+    DType dtype;
+    const char* name;
+    int64_t n_elements;
+    int64_t n_bytes;
+  };
+  for (const Row& row : std::vector<Row>{{DType::kQ4_0, "Q4_0", 32, 2 + 32 * 4 / 8},
+                                         {DType::kQ4_1, "Q4_1", 32, 2 + 2 + 32 * 4 / 8},
+                                         {DType::kQ5_0, "Q5_0", 32, 2 + 32 * 5 / 8},
+                                         {DType::kQ5_1, "Q5_1", 32, 2 + 2 + 32 * 5 / 8},
+                                         {DType::kQ8_0, "Q8_0", 32, 2 + 32},
+                                         {DType::kQ4_K, "Q4_K", 256, 2 + 2 + 12 + 256 * 4 / 8},
+                                         {DType::kQ5_K, "Q5_K", 256, 2 + 2 + 12 + 256 * 5 / 8},
+                                         {DType::kQ6_K, "Q6_K", 256, 2 + 16 + 256 * 6 / 8}}) {
+    EXPECT_EQ(dtype_name(row.dtype), row.name);
+    EXPECT_EQ(dtype_block_elements(row.dtype), row.n_elements);
+    EXPECT_EQ(dtype_bytes(row.dtype), row.n_bytes);
+  }
+  EXPECT_EQ(dtype_block_elements(DType::kF32), 1);
 }
 
 }  // namespace
