@@ -5,12 +5,7 @@ find_package(Threads REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
-
-find_path(UTF8PROC_INCLUDE utf8proc.h REQUIRED)
-find_library(UTF8PROC_LIBRARY utf8proc REQUIRED)
-add_library(utf8proc::utf8proc UNKNOWN IMPORTED)
-set_target_properties(utf8proc::utf8proc PROPERTIES IMPORTED_LOCATION ${UTF8PROC_LIBRARY}
-                      INTERFACE_INCLUDE_DIRECTORIES ${UTF8PROC_INCLUDE})
+find_package(Utf8proc REQUIRED)
 
 if(LILLE_DEVELOPER_MODE)
   find_package(GTest 1.12 REQUIRED)

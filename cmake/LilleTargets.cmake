@@ -39,7 +39,7 @@ function(lille_layer name)
   set(LILLE_LIBRARIES ${LILLE_LIBRARIES} ${ARG_LIBRARIES} CACHE INTERNAL "")
 endfunction()
 
-# liblille: the objects of every layer in one library.
+# liblille: the objects of every layer in one library. Header-only libraries leave nothing to link.
 function(lille_library)
   set(objects "")
   foreach(layer IN LISTS LILLE_LAYERS)
@@ -47,11 +47,16 @@ function(lille_library)
   endforeach()
   add_library(lille STATIC ${objects})
   add_library(lille::lille ALIAS lille)
-  set_target_properties(lille PROPERTIES LINKER_LANGUAGE CXX)
-  target_include_directories(lille PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
+  # Within 0.x a new minor version may break what programs rely on.
+  set_target_properties(lille PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
+                        SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  target_include_directories(lille PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                                          $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
+                                          $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_features(lille PUBLIC cxx_std_20)
   set(libraries ${LILLE_LIBRARIES})
   list(REMOVE_DUPLICATES libraries)
+  list(REMOVE_ITEM libraries nlohmann_json::nlohmann_json)
   target_link_libraries(lille PRIVATE ${libraries})
 endfunction()
 

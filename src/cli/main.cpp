@@ -6,6 +6,7 @@
 #include "base/fault_handler.h"
 #include "base/terminal.h"
 #include "cli/cli.h"
+#include "lille/version.h"
 
 namespace lille::cli {
 namespace {

@@ -1,0 +1,39 @@
+# What `cmake --install` puts where: the program with its model, and the library for find_package and pkg-config. The
+# tree may be moved afterwards.
+include(CMakePackageConfigHelpers)
+get_target_property(LILLE_TYPE lille TYPE)
+set(LILLE_CONFIG_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/lille)
+
+install(TARGETS lille EXPORT lilleTargets)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/lille ${PROJECT_BINARY_DIR}/include/lille
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(EXPORT lilleTargets NAMESPACE lille:: DESTINATION ${LILLE_CONFIG_DIR})
+
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/lilleConfig.cmake.in lilleConfig.cmake
+                              INSTALL_DESTINATION ${LILLE_CONFIG_DIR} NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(lilleConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/lilleConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/lilleConfigVersion.cmake
+              ${CMAKE_CURRENT_LIST_DIR}/FindUtf8proc.cmake
+        DESTINATION ${LILLE_CONFIG_DIR})
+
+# pkg-config expands ${pcfiledir} to the folder that lille.pc stands in.
+file(RELATIVE_PATH LILLE_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" LILLE_PC_PREFIX "\${pcfiledir}/${LILLE_PC_PREFIX}")
+foreach(dir LIBDIR INCLUDEDIR)
+  if(IS_ABSOLUTE ${CMAKE_INSTALL_${dir}})
+    set(LILLE_PC_${dir} ${CMAKE_INSTALL_${dir}})
+  else()
+    set(LILLE_PC_${dir} "\${prefix}/${CMAKE_INSTALL_${dir}}")
+  endif()
+endforeach()
+# A static library leaves the linking of its dependencies to the program.
+if(LILLE_TYPE STREQUAL "STATIC_LIBRARY")
+  set(LILLE_PC_DEPENDENCIES "Requires: fmt libutf8proc\nLibs: -L\${libdir} -llille -pthread")
+else()
+  set(LILLE_PC_DEPENDENCIES "Requires.private: fmt libutf8proc\nLibs: -L\${libdir} -llille")
+endif()
+configure_file(${CMAKE_CURRENT_LIST_DIR}/lille.pc.in lille.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/lille.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(TARGETS lille_cli)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/lille-tiny-8bit DESTINATION ${CMAKE_INSTALL_DATADIR}/lille/models)

@@ -1,0 +1,15 @@
+#pragma once
+
+/// The whole public interface of the library.
+
+#include "lille/error.h"
+#include "lille/generate.h"
+#include "lille/logits_processors.h"
+#include "lille/model.h"
+#include "lille/model_args.h"
+#include "lille/overflow.h"
+#include "lille/perplexity.h"
+#include "lille/random.h"
+#include "lille/sampler.h"
+#include "lille/tokenizer.h"
+#include "lille/version.h"
