@@ -6,13 +6,13 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include <cstring>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "base/dtype.h"
 #include "kernels/kernel_table.h"
+#include "kernels/weight_kind.h"
 #include "ops/ops.h"
 
 namespace lille {
@@ -41,41 +41,51 @@ constexpr int64_t kLayers = 24;
 struct Kind {
   const char* name;
   WeightKind kind;
-  double bytes_per_weight;
+  int64_t bits = 0;  ///< Of kAffine's codes.
 };
 
 constexpr int64_t kGroupSize = 64;
-constexpr Kind kKinds[] = {{"f32", WeightKind::kF32, 4},
-                           {"f16", WeightKind::kF16, 2},
-                           {"bf16", WeightKind::kBF16, 2},
-                           {"q8", WeightKind::kQ8, 1 + 4.0 / kGroupSize}};
+constexpr Kind kKinds[] = {{"f32", WeightKind::kF32},           {"f16", WeightKind::kF16},
+                           {"bf16", WeightKind::kBF16},         {"affine2", WeightKind::kAffine, 2},
+                           {"affine3", WeightKind::kAffine, 3}, {"affine4", WeightKind::kAffine, 4},
+                           {"affine5", WeightKind::kAffine, 5}, {"affine6", WeightKind::kAffine, 6},
+                           {"affine8", WeightKind::kAffine, 8}, {"q8_0", WeightKind::kQ8_0},
+                           {"q4_0", WeightKind::kQ4_0},         {"q4_1", WeightKind::kQ4_1},
+                           {"q5_0", WeightKind::kQ5_0},         {"q5_1", WeightKind::kQ5_1},
+                           {"q4_k", WeightKind::kQ4_K},         {"q5_k", WeightKind::kQ5_K},
+                           {"q6_k", WeightKind::kQ6_K}};
 
-/// A matrix with small values and the memory it views.
+/// A matrix and the memory it views; floats are small, codes random, scales 0 or small, so that no sum
+/// overflows.
 struct OwnedMatrix {
   std::vector<std::byte> data;
   std::vector<uint16_t> scales;
   WeightMatrix view;
+
+  double n_bytes() const { return static_cast<double>(data.size() + 4 * scales.size()); }
 };
 
-OwnedMatrix make_matrix(const Shape& shape, WeightKind kind) {
-  const auto n_weights = static_cast<std::size_t>(shape.n_out * shape.n_in);
+std::byte random_float_byte(WeightKind kind, std::size_t byte_idx, std::minstd_rand& random) {
+  // The exponent's byte of a value near 2^-6; a random rest.
+  if (kind == WeightKind::kF16) return static_cast<std::byte>(byte_idx % 2 == 1 ? 0x24 : random() % 256);
+  const std::size_t n_bytes = kind == WeightKind::kF32 ? 4 : 2;
+  return static_cast<std::byte>(byte_idx % n_bytes == n_bytes - 1 ? 0x3c : random() % 256);
+}
+
+OwnedMatrix make_matrix(const Shape& shape, const Kind& kind) {
   OwnedMatrix matrix;
-  matrix.view = {.kind = kind, .data = nullptr, .n_out = shape.n_out, .n_in = shape.n_in};
+  matrix.view = {
+      .kind = kind.kind, .data = nullptr, .n_out = shape.n_out, .n_in = shape.n_in, .bits = kind.bits};
+  matrix.data.resize(static_cast<std::size_t>(shape.n_out * kernels::row_bytes(matrix.view)));
   std::minstd_rand random(1);
-  const auto value = [&] { return static_cast<float>(random() % 1024) / 8192.0f - 0.0625f; };
-  const std::size_t n_bytes = kind == WeightKind::kF32 ? 4 : kind == WeightKind::kQ8 ? 1 : 2;
-  matrix.data.resize(n_weights * n_bytes);
-  for (std::size_t idx = 0; idx < n_weights; ++idx) {
-    const float f32 = value();
-    const uint16_t half = kind == WeightKind::kF16 ? f32_to_f16(f32) : f32_to_bf16(f32);
-    const auto code = static_cast<uint8_t>(random());
-    const void* from = kind == WeightKind::kF32  ? static_cast<const void*>(&f32)
-                       : kind == WeightKind::kQ8 ? static_cast<const void*>(&code)
-                                                 : static_cast<const void*>(&half);
-    std::memcpy(matrix.data.data() + idx * n_bytes, from, n_bytes);
-  }
-  if (kind == WeightKind::kQ8) {
-    matrix.scales.assign(n_weights / kGroupSize, f32_to_bf16(1.0f / 2048));
+  const bool is_block = kernels::is_block_kind(kind.kind);
+  for (std::size_t idx = 0; idx < matrix.data.size(); ++idx)
+    matrix.data[idx] = is_block || kind.kind == WeightKind::kAffine
+                           ? static_cast<std::byte>(random() % 60)
+                           : random_float_byte(kind.kind, idx, random);
+  if (kind.kind == WeightKind::kAffine) {
+    matrix.scales.assign(static_cast<std::size_t>(shape.n_out * shape.n_in / kGroupSize),
+                         f32_to_bf16(1.0f / 2048));
     matrix.view.scales = matrix.scales.data();
     matrix.view.biases = matrix.scales.data();
     matrix.view.scale_kind = FloatKind::kBF16;
@@ -86,19 +96,25 @@ OwnedMatrix make_matrix(const Shape& shape, WeightKind kind) {
 }
 
 /// All linear layers of the model (24 blocks and the logits) for n_rows rows: what a forward pass multiplies.
+/// Of the K kinds only down_proj, the one matrix whose rows hold whole super-blocks.
 void run_model(benchmark::State& state, const KernelTable& table, const Kind& kind, int64_t n_rows,
                int64_t n_threads) {
   std::vector<OwnedMatrix> matrices;
   for (int64_t layer = 0; layer < kLayers; ++layer)
-    for (const Shape& shape : kLayer) matrices.push_back(make_matrix(shape, kind.kind));
-  if (n_rows == 1) matrices.push_back(make_matrix(kLogits, kind.kind));
+    for (const Shape& shape : kLayer)
+      if (shape.n_in % kernels::block_weights(kind.kind) == 0) matrices.push_back(make_matrix(shape, kind));
+  if (n_rows == 1 && kLogits.n_in % kernels::block_weights(kind.kind) == 0)
+    matrices.push_back(make_matrix(kLogits, kind));
   std::vector<float> x(static_cast<std::size_t>(n_rows * 1792), 0.5f);
   std::vector<float> out(static_cast<std::size_t>(n_rows * 32768));
   ThreadPool pool(n_threads);
   ops::Device device{table, pool, {}};
   double n_weights = 0;
-  for (const OwnedMatrix& matrix : matrices)
+  double n_bytes = 0;
+  for (const OwnedMatrix& matrix : matrices) {
     n_weights += static_cast<double>(matrix.view.n_out * matrix.view.n_in);
+    n_bytes += matrix.n_bytes();
+  }
   for (auto _ : state) {
     for (const OwnedMatrix& matrix : matrices) {
       const WeightMatrix& weight = matrix.view;
@@ -110,8 +126,7 @@ void run_model(benchmark::State& state, const KernelTable& table, const Kind& ki
   const auto n_passes = static_cast<double>(state.iterations());
   state.counters["GFLOP/s"] = benchmark::Counter(n_passes * 2e-9 * n_weights * static_cast<double>(n_rows),
                                                  benchmark::Counter::kIsRate);
-  state.counters["GB/s"] =
-      benchmark::Counter(n_passes * 1e-9 * n_weights * kind.bytes_per_weight, benchmark::Counter::kIsRate);
+  state.counters["GB/s"] = benchmark::Counter(n_passes * 1e-9 * n_bytes, benchmark::Counter::kIsRate);
   state.counters["tokens/s"] =
       benchmark::Counter(n_passes * static_cast<double>(n_rows), benchmark::Counter::kIsRate);
 }

@@ -6,7 +6,22 @@
 namespace lille::kernels {
 
 /// How a weight matrix is stored. Rows are outputs (y = x * W^T); addresses need no alignment.
-enum class WeightKind { kF32, kF16, kBF16, kQ8 };
+enum class WeightKind {
+  kF32,
+  kF16,
+  kBF16,
+  kAffine,  ///< MLX: codes of 2, 3, 4, 5, 6 or 8 bits; a scale and a bias for each group, in arrays of their
+            ///< own.
+  // GGUF's blocks: codes and scales together (kernels/block_formats.h).
+  kQ8_0,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+};
 
 /// Element type of the scales and biases of a quantised matrix, and of cached keys and values.
 enum class FloatKind { kF32, kF16, kBF16 };
@@ -14,10 +29,13 @@ enum class FloatKind { kF32, kF16, kBF16 };
 /// A weight matrix (n_out, n_in) inside a mapped file.
 struct WeightMatrix {
   WeightKind kind = WeightKind::kF32;
-  const void* data = nullptr;  ///< Row-major; for kQ8 one unsigned byte a weight.
+  /// Row-major. For kAffine each row is one stream of codes, the first in the lowest bits of the first byte;
+  /// for blocks n_in is a multiple of the block's weights.
+  const void* data = nullptr;
   int64_t n_out = 0;
   int64_t n_in = 0;
-  // Only for quantised kinds: weight = scale * code + bias, rounded once to float32 (one fused multiply-add).
+  // Only for kAffine: weight = scale * code + bias, rounded once to float32 (one fused multiply-add).
+  int64_t bits = 0;              ///< Bits of a code.
   const void* scales = nullptr;  ///< (n_out, n_in / group_size)
   const void* biases = nullptr;  ///< (n_out, n_in / group_size)
   FloatKind scale_kind = FloatKind::kF32;

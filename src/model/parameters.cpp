@@ -161,7 +161,8 @@ void bind(kernels::WeightMatrix& matrix, const Parameter& parameter, const Model
     matrix.kind = weight_kind(parameter.weight->dtype);
     return;
   }
-  matrix.kind = kernels::WeightKind::kQ8;
+  matrix.kind = kernels::WeightKind::kAffine;
+  matrix.bits = args.quantization->bits;
   matrix.scales = parameter.scales->bytes.data();
   matrix.biases = parameter.biases->bytes.data();
   matrix.scale_kind = float_kind(parameter.scales->dtype);

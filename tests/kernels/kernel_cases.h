@@ -12,6 +12,7 @@
 
 #include "base/dtype.h"
 #include "kernels/kernel_table.h"
+#include "kernels/weight_kind.h"
 
 namespace lille::kernels {
 
@@ -65,12 +66,33 @@ inline OddBytes encode_floats(const std::vector<float>& values, FloatKind kind) 
   return encoded;
 }
 
-/// How a matrix of a test is stored.
+/// How a matrix of a test is stored; the last three for kAffine only.
 struct Storage {
   WeightKind kind = WeightKind::kF32;
   FloatKind scale_kind = FloatKind::kF32;
   int64_t group_size = 0;
+  int64_t bits = 8;
 };
+
+inline constexpr WeightKind kBlockKinds[] = {WeightKind::kQ8_0, WeightKind::kQ4_0, WeightKind::kQ4_1,
+                                             WeightKind::kQ5_0, WeightKind::kQ5_1, WeightKind::kQ4_K,
+                                             WeightKind::kQ5_K, WeightKind::kQ6_K};
+
+/// MLX's sizes of a code.
+inline constexpr int64_t kAffineBits[] = {2, 3, 4, 5, 6, 8};
+
+inline std::string storage_text(const Storage& storage) {
+  std::string text(weight_kind_name(storage.kind));
+  if (storage.kind == WeightKind::kAffine)
+    text += " bits " + std::to_string(storage.bits) + " group " + std::to_string(storage.group_size) +
+            " scales " + std::to_string(static_cast<int>(storage.scale_kind));
+  return text;
+}
+
+/// Whether rows of n_in can be stored so.
+inline bool fits(const Storage& storage, int64_t n_in) {
+  return n_in % (storage.kind == WeightKind::kAffine ? storage.group_size : block_weights(storage.kind)) == 0;
+}
 
 /// A random matrix at odd addresses.
 struct OddMatrix {
@@ -80,31 +102,58 @@ struct OddMatrix {
   WeightMatrix view;
 };
 
+inline OddBytes random_bytes(std::size_t n, uint32_t seed) {
+  std::mt19937 random(seed);
+  OddBytes bytes(n);
+  for (std::size_t idx = 0; idx < n; ++idx) bytes.data()[idx] = static_cast<std::byte>(random());
+  return bytes;
+}
+
+/// Random codes, small scales; the F16 fields of a block hold finite numbers of either sign.
+inline OddBytes random_blocks(WeightKind kind, int64_t n_weights, uint32_t seed) {
+  const auto n_blocks = static_cast<std::size_t>(n_weights / block_weights(kind));
+  const auto n_bytes = static_cast<std::size_t>(block_bytes(kind));
+  OddBytes blocks = random_bytes(n_blocks * n_bytes, seed);
+  const std::vector<float> floats = random_floats(2 * n_blocks, seed + 1, 0.01f);
+  const bool has_bias = kind == WeightKind::kQ4_1 || kind == WeightKind::kQ5_1 || kind == WeightKind::kQ4_K ||
+                        kind == WeightKind::kQ5_K;
+  const std::size_t at = kind == WeightKind::kQ6_K ? n_bytes - 2 : 0;
+  for (std::size_t idx = 0; idx < n_blocks; ++idx)
+    for (std::size_t field = 0; field < (has_bias ? 2 : 1); ++field) {
+      const uint16_t half = f32_to_f16(floats[2 * idx + field]);
+      std::memcpy(blocks.data() + idx * n_bytes + at + 2 * field, &half, 2);
+    }
+  return blocks;
+}
+
 inline OddMatrix random_matrix(const Storage& storage, int64_t n_out, int64_t n_in, uint32_t seed) {
   OddMatrix matrix;
+  matrix.view = {.kind = storage.kind,
+                 .data = nullptr,
+                 .n_out = n_out,
+                 .n_in = n_in,
+                 .bits = storage.bits,
+                 .scales = nullptr,
+                 .biases = nullptr,
+                 .scale_kind = storage.scale_kind,
+                 .group_size = storage.group_size};
   const auto n_weights = static_cast<std::size_t>(n_out * n_in);
-  if (storage.kind == WeightKind::kQ8) {
+  if (storage.kind == WeightKind::kAffine) {
     const std::size_t n_groups = n_weights / static_cast<std::size_t>(storage.group_size);
-    std::mt19937 random(seed);
-    matrix.data = OddBytes(n_weights);
-    for (std::size_t idx = 0; idx < n_weights; ++idx)
-      matrix.data.data()[idx] = static_cast<std::byte>(random());
+    matrix.data = random_bytes(static_cast<std::size_t>(n_out * row_bytes(matrix.view)), seed);
     matrix.scales = encode_floats(random_floats(n_groups, seed + 1, 0.01f), storage.scale_kind);
     matrix.biases = encode_floats(random_floats(n_groups, seed + 2), storage.scale_kind);
+    matrix.view.scales = matrix.scales.data();
+    matrix.view.biases = matrix.biases.data();
+  } else if (is_block_kind(storage.kind)) {
+    matrix.data = random_blocks(storage.kind, n_out * n_in, seed);
   } else {
     const FloatKind kind = storage.kind == WeightKind::kF32   ? FloatKind::kF32
                            : storage.kind == WeightKind::kF16 ? FloatKind::kF16
                                                               : FloatKind::kBF16;
     matrix.data = encode_floats(random_floats(n_weights, seed), kind);
   }
-  matrix.view = {.kind = storage.kind,
-                 .data = matrix.data.data(),
-                 .n_out = n_out,
-                 .n_in = n_in,
-                 .scales = storage.kind == WeightKind::kQ8 ? matrix.scales.data() : nullptr,
-                 .biases = storage.kind == WeightKind::kQ8 ? matrix.biases.data() : nullptr,
-                 .scale_kind = storage.scale_kind,
-                 .group_size = storage.group_size};
+  matrix.view.data = matrix.data.data();
   return matrix;
 }
 

@@ -90,8 +90,7 @@ void expect_one_answer(const KernelTable& table, const OddMatrix& matrix, const 
 }
 
 void check_matrix(const KernelTable& table, const Storage& storage, int64_t n_in) {
-  const std::string what = fmt::format("kind {} scales {} group {} n_in {}", static_cast<int>(storage.kind),
-                                       static_cast<int>(storage.scale_kind), storage.group_size, n_in);
+  const std::string what = fmt::format("{} n_in {}", storage_text(storage), n_in);
   const OddMatrix matrix = random_matrix(storage, kOuts, n_in, static_cast<uint32_t>(n_in));
   const std::vector<float> x = random_floats(static_cast<std::size_t>(kMaxRows * (n_in + 5)), 99);
   const Product whole = multiply(table, matrix, x, kMaxRows, 0, kOuts);
@@ -116,14 +115,25 @@ TEST_P(Matmul, FloatWeightsEqualTheReferenceInEveryShape) {
       ASSERT_NO_FATAL_FAILURE(check_matrix(table(), {.kind = kind}, n_in));
 }
 
-TEST_P(Matmul, QuantisedWeightsEqualTheReferenceInEveryShape) {
-  for (const FloatKind scale_kind : {FloatKind::kF32, FloatKind::kF16, FloatKind::kBF16})
-    for (const int64_t group_size : {32, 64, 128})
-      for (const int64_t n_in : {32, 64, 96, 128, 256, 384, 640, 1792}) {
-        if (n_in % group_size != 0) continue;
-        const Storage storage = {.kind = WeightKind::kQ8, .scale_kind = scale_kind, .group_size = group_size};
-        ASSERT_NO_FATAL_FAILURE(check_matrix(table(), storage, n_in));
-      }
+TEST_P(Matmul, AffineWeightsEqualTheReferenceInEveryShape) {
+  for (const int64_t bits : kAffineBits)
+    for (const FloatKind scale_kind : {FloatKind::kF32, FloatKind::kF16, FloatKind::kBF16})
+      for (const int64_t group_size : {32, 64, 128})
+        for (const int64_t n_in : {32, 64, 96, 128, 256, 640, 1792}) {
+          const Storage storage = {WeightKind::kAffine, scale_kind, group_size, bits};
+          // The long rows once for each size of a code: the group's size and the scales' type are in the
+          // short ones.
+          if (!fits(storage, n_in) || (n_in > 256 && scale_kind != FloatKind::kBF16)) continue;
+          ASSERT_NO_FATAL_FAILURE(check_matrix(table(), storage, n_in));
+        }
+}
+
+TEST_P(Matmul, BlocksEqualTheReferenceInEveryShape) {
+  for (const WeightKind kind : kBlockKinds)
+    for (const int64_t n_in : {32, 64, 96, 128, 160, 256, 512, 640, 768, 1792}) {
+      if (!fits({.kind = kind}, n_in)) continue;
+      ASSERT_NO_FATAL_FAILURE(check_matrix(table(), {.kind = kind}, n_in));
+    }
 }
 
 TEST_P(Matmul, ManyRowsCrossBlocksOfRowsWithTheSameBits) {

@@ -23,21 +23,28 @@ int64_t ulps_between(float a, float b) {
 
 using Dequantize = EveryTable;
 
+void expect_reference_rows(const KernelTable& table, const Storage& storage) {
+  for (const int64_t n_in : {1, 7, 8, 31, 32, 64, 96, 127, 256, 640, 1792}) {
+    if (!fits(storage, n_in)) continue;
+    const OddMatrix matrix = random_matrix(storage, 5, n_in, 17);
+    for (int64_t row = 0; row < 5; ++row) {
+      std::vector<float> actual(static_cast<std::size_t>(n_in));
+      std::vector<float> expected(actual.size());
+      table.dequantize_row(actual.data(), matrix.view, row);
+      reference_table().dequantize_row(expected.data(), matrix.view, row);
+      expect_same_bits(actual, expected, fmt::format("{} n_in {} row {}", storage_text(storage), n_in, row));
+    }
+  }
+}
+
 TEST_P(Dequantize, RowsAreTheReferencesBits) {
-  for (const WeightKind kind : {WeightKind::kF32, WeightKind::kF16, WeightKind::kBF16, WeightKind::kQ8})
-    for (const FloatKind scale_kind : {FloatKind::kF32, FloatKind::kF16, FloatKind::kBF16})
-      for (const int64_t n_in : {1, 7, 8, 31, 32, 64, 96, 127, 640}) {
-        if (kind == WeightKind::kQ8 && n_in % 32 != 0) continue;
-        const OddMatrix matrix = random_matrix({kind, scale_kind, 32}, 5, n_in, 17);
-        for (int64_t row = 0; row < 5; ++row) {
-          std::vector<float> actual(static_cast<std::size_t>(n_in));
-          std::vector<float> expected(actual.size());
-          table().dequantize_row(actual.data(), matrix.view, row);
-          reference_table().dequantize_row(expected.data(), matrix.view, row);
-          expect_same_bits(actual, expected,
-                           fmt::format("kind {} n_in {} row {}", static_cast<int>(kind), n_in, row));
-        }
-      }
+  for (const WeightKind kind : {WeightKind::kF32, WeightKind::kF16, WeightKind::kBF16})
+    expect_reference_rows(table(), {.kind = kind});
+  for (const WeightKind kind : kBlockKinds) expect_reference_rows(table(), {.kind = kind});
+  for (const FloatKind scale_kind : {FloatKind::kF32, FloatKind::kF16, FloatKind::kBF16})
+    for (const int64_t group_size : {32, 64, 128})
+      for (const int64_t bits : kAffineBits)
+        expect_reference_rows(table(), {WeightKind::kAffine, scale_kind, group_size, bits});
 }
 
 TEST_P(Dequantize, EveryHalfIsExact) {

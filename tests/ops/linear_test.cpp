@@ -41,10 +41,11 @@ TEST_P(Linear, ARowsAnswerDoesNotDependOnTheOthers) {
   std::vector<std::byte> codes(static_cast<std::size_t>(n_out * n_in));
   for (std::size_t idx = 0; idx < codes.size(); ++idx) codes[idx] = static_cast<std::byte>(idx * 37 % 251);
   const std::vector<float> scales = random_floats(n_out * n_in / 32, 3);
-  const kernels::WeightMatrix weight = {.kind = kernels::WeightKind::kQ8,
+  const kernels::WeightMatrix weight = {.kind = kernels::WeightKind::kAffine,
                                         .data = codes.data(),
                                         .n_out = n_out,
                                         .n_in = n_in,
+                                        .bits = 8,
                                         .scales = scales.data(),
                                         .biases = scales.data(),
                                         .scale_kind = kernels::FloatKind::kF32,

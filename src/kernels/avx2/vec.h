@@ -11,6 +11,7 @@ namespace {
 /// n lanes only, 0 < n < kLanes, and reads the others as zero.
 struct Vec {
   using F = __m256;
+  using I = __m256i;  ///< Eight int32 lanes.
   static constexpr int64_t kLanes = 8;
 
   // 3 x 4 accumulators, 3 inputs and 1 weight use all 16 registers.
@@ -37,9 +38,35 @@ struct Vec {
   static F load_bf16_n(const void* from, int64_t n) { return from_bf16(load_n_halves(from, n)); }
   static F load_f16(const void* from) { return _mm256_cvtph_ps(load_8_halves(from)); }
   static F load_f16_n(const void* from, int64_t n) { return _mm256_cvtph_ps(load_n_halves(from, n)); }
-  static F load_u8(const void* from) {
-    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(from))));
+
+  /// Whether look_up exists: the element of a vector of 16 that the low four bits of each lane name.
+  static constexpr bool kLooksUp16 = false;
+
+  static I load_u8(const void* from) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(from)));
   }
+  static I load_i8(const void* from) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(from)));
+  }
+  /// Eight codes of kBits from a stream, one a lane, with other bits above them; reads no byte more.
+  template <int kBits>
+  static I load_fields(const void* from) {
+    const uint64_t stream = read_bytes<kBits>(from);
+    const __m128i first_four = _mm_set1_epi32(static_cast<int>(stream));
+    const __m128i last_four = _mm_set1_epi32(static_cast<int>(stream >> (4 * kBits)));
+    return shift_right(_mm256_set_m128i(last_four, first_four),
+                       _mm256_setr_epi32(0, kBits, 2 * kBits, 3 * kBits, 0, kBits, 2 * kBits, 3 * kBits));
+  }
+  static I lane_indices() { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
+  static I set_int(int value) { return _mm256_set1_epi32(value); }
+  static I broadcast_int(const void* from) { return set_int(read<int>(from)); }
+  static I and_int(I a, I b) { return _mm256_and_si256(a, b); }
+  static I or_int(I a, I b) { return _mm256_or_si256(a, b); }
+  static I add_int(I a, I b) { return _mm256_add_epi32(a, b); }
+  static I sub_int(I a, I b) { return _mm256_sub_epi32(a, b); }
+  static I shift_left(I a, I n) { return _mm256_sllv_epi32(a, n); }
+  static I shift_right(I a, I n) { return _mm256_srlv_epi32(a, n); }
+  static F to_float(I a) { return _mm256_cvtepi32_ps(a); }
 
   /// One element in every lane.
   static F broadcast_f32(const void* from) { return set(read<float>(from)); }
@@ -116,9 +143,20 @@ struct Vec {
     __builtin_memcpy(&value, from, sizeof(value));
     return value;
   }
+  /// kBytes of 2 to 6 as a little-endian number.
+  template <int kBytes>
+  static uint64_t read_bytes(const void* from) {
+    const auto* bytes = static_cast<const unsigned char*>(from);
+    uint64_t number = 0;
+    if constexpr (kBytes == 2 || kBytes == 3) number = read<uint16_t>(bytes);
+    if constexpr (kBytes == 3) number |= uint64_t{bytes[2]} << 16;
+    if constexpr (kBytes >= 4) number = read<uint32_t>(bytes);
+    if constexpr (kBytes == 5) number |= uint64_t{bytes[4]} << 32;
+    if constexpr (kBytes == 6) number |= uint64_t{read<uint16_t>(bytes + 4)} << 32;
+    return number;
+  }
   static __m256i first(int64_t n) {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
-                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane_indices());
   }
   static __m128i load_8_halves(const void* from) {
     return _mm_loadu_si128(static_cast<const __m128i*>(from));

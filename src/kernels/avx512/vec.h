@@ -11,6 +11,7 @@ namespace {
 /// first n lanes only, 0 < n < kLanes, and reads the others as zero.
 struct Vec {
   using F = __m512;
+  using I = __m512i;  ///< Sixteen int32 lanes.
   static constexpr int64_t kLanes = 16;
 
   // 6 x 4 accumulators, 4 weights and 1 input use 29 of the 32 registers.
@@ -44,9 +45,48 @@ struct Vec {
   static F load_f16_n(const void* from, int64_t n) {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(n), from));
   }
-  static F load_u8(const void* from) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(from))));
+
+  static constexpr bool kLooksUp16 = true;
+  /// The element of `table` that the low four bits of each lane name.
+  static F look_up(F table, I indices) { return _mm512_permutexvar_ps(indices, table); }
+
+  static I load_u8(const void* from) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(from)));
   }
+  static I load_i8(const void* from) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(from)));
+  }
+  /// Sixteen codes of kBits from a stream, one a lane, with other bits above them; reads no byte more.
+  template <int kBits>
+  static I load_fields(const void* from) {
+    if constexpr (kBits == 2)
+      return shift_right(broadcast_int(from), _mm512_mullo_epi32(lane_indices(), set_int(2)));
+    if constexpr (kBits == 4) {
+      const __m512i stream = _mm512_castsi128_si512(_mm_loadl_epi64(static_cast<const __m128i*>(from)));
+      const __m512i word = _mm512_srli_epi32(lane_indices(), 3);
+      const __m512i shift = _mm512_slli_epi32(and_int(lane_indices(), set_int(7)), 2);
+      return shift_right(_mm512_permutexvar_epi32(word, stream), shift);
+    }
+    // Each lane takes the two bytes that its code lies in.
+    constexpr auto kMask = static_cast<__mmask16>((1u << (2 * kBits)) - 1);
+    const __m512i stream = _mm512_broadcast_i32x4(_mm_maskz_loadu_epi8(kMask, from));
+    const __m512i first_bit = _mm512_mullo_epi32(lane_indices(), set_int(kBits));
+    const __m512i byte = _mm512_srli_epi32(first_bit, 3);
+    // Bytes 2 and 3 of a lane become zero: their index has the top bit set.
+    const __m512i bytes =
+        add_int(_mm512_mullo_epi32(byte, set_int(0x101)), set_int(static_cast<int>(0x80800100u)));
+    return shift_right(_mm512_shuffle_epi8(stream, bytes), and_int(first_bit, set_int(7)));
+  }
+  static I lane_indices() { return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
+  static I set_int(int value) { return _mm512_set1_epi32(value); }
+  static I broadcast_int(const void* from) { return set_int(read<int>(from)); }
+  static I and_int(I a, I b) { return _mm512_and_si512(a, b); }
+  static I or_int(I a, I b) { return _mm512_or_si512(a, b); }
+  static I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
+  static I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
+  static I shift_left(I a, I n) { return _mm512_sllv_epi32(a, n); }
+  static I shift_right(I a, I n) { return _mm512_srlv_epi32(a, n); }
+  static F to_float(I a) { return _mm512_cvtepi32_ps(a); }
 
   /// One element in every lane.
   static F broadcast_f32(const void* from) { return set(read<float>(from)); }

@@ -1,28 +1,6 @@
-#include <cmath>
-
-#include "kernels/float_kind.h"
 #include "kernels/reference/reference.h"
 
 namespace lille::kernels::reference {
-
-float load_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept {
-  const int64_t idx = row * weight.n_in + col;
-  switch (weight.kind) {
-    case WeightKind::kF16:
-      return load_float(weight.data, FloatKind::kF16, idx);
-    case WeightKind::kBF16:
-      return load_float(weight.data, FloatKind::kBF16, idx);
-    case WeightKind::kQ8: {
-      const int64_t group_idx = idx / weight.group_size;
-      const float code = static_cast<const uint8_t*>(weight.data)[idx];
-      return std::fma(code, load_float(weight.scales, weight.scale_kind, group_idx),
-                      load_float(weight.biases, weight.scale_kind, group_idx));
-    }
-    case WeightKind::kF32:
-      break;
-  }
-  return load_float(weight.data, FloatKind::kF32, idx);
-}
 
 int64_t matmul_scratch_floats(int64_t n_in) noexcept { return n_in; }
 

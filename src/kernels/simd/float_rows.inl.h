@@ -70,45 +70,5 @@ struct FloatRows {
   }
 };
 
-/// kRows rows of a quantised matrix: code * scale + bias, rounded once. A policy of dot_tile.
-template <typename V, FloatKind kScaleKind, int kRows>
-struct QuantisedRows {
-  using F = typename V::F;
-  using Scales = Floats<V, kScaleKind>;
-  static constexpr int kCount = kRows;
-
-  const Byte* codes[kRows];
-  const Byte* scales[kRows];
-  const Byte* biases[kRows];
-  int64_t n_cols;
-  int64_t group_size;
-  F scale[kRows];
-  F bias[kRows];
-
-  QuantisedRows(const WeightMatrix& weight, RowRange range)
-      : n_cols(weight.n_in), group_size(weight.group_size) {
-    for (int idx = 0; idx < kRows; ++idx) {
-      const int64_t first_group = range.at(idx) * (n_cols / group_size) * Scales::kBytes;
-      codes[idx] = static_cast<const Byte*>(weight.data) + range.at(idx) * n_cols;
-      scales[idx] = static_cast<const Byte*>(weight.scales) + first_group;
-      biases[idx] = static_cast<const Byte*>(weight.biases) + first_group;
-    }
-  }
-
-  int64_t segment_cols() const { return group_size; }
-  void begin_segment(int64_t segment_idx) {
-    LILLE_UNROLL
-    for (int idx = 0; idx < kRows; ++idx) {
-      scale[idx] = Scales::broadcast(scales[idx] + segment_idx * Scales::kBytes);
-      bias[idx] = Scales::broadcast(biases[idx] + segment_idx * Scales::kBytes);
-    }
-  }
-  F load(int idx, int64_t col) const { return V::fma(V::load_u8(codes[idx] + col), scale[idx], bias[idx]); }
-  /// Never called: groups are whole vectors.
-  F load_n(int, int64_t, int64_t) const { return V::zero(); }
-
-  void prefetch(int idx, int64_t col) const { __builtin_prefetch(codes[idx] + kRows * n_cols + col); }
-};
-
 }  // namespace
 }  // namespace lille::kernels::simd

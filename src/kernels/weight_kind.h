@@ -1,0 +1,78 @@
+#pragma once
+
+#include <string_view>
+
+#include "kernels/block_formats.h"
+#include "kernels/kernel_types.h"
+
+namespace lille::kernels {
+
+/// Weights of a row that are stored together: 32 or 256 for GGUF's blocks, 1 for the other kinds.
+constexpr int64_t block_weights(WeightKind kind) noexcept {
+  switch (kind) {
+    case WeightKind::kQ8_0:
+    case WeightKind::kQ4_0:
+    case WeightKind::kQ4_1:
+    case WeightKind::kQ5_0:
+    case WeightKind::kQ5_1:
+      return kBlockWeights;
+    case WeightKind::kQ4_K:
+    case WeightKind::kQ5_K:
+    case WeightKind::kQ6_K:
+      return kSuperBlockWeights;
+    case WeightKind::kF32:
+    case WeightKind::kF16:
+    case WeightKind::kBF16:
+    case WeightKind::kAffine:
+      break;
+  }
+  return 1;
+}
+
+/// Bytes of one block, or of one weight of the float kinds; 0 for kAffine, whose codes may be no whole bytes.
+constexpr int64_t block_bytes(WeightKind kind) noexcept {
+  switch (kind) {
+    case WeightKind::kF32:
+      return 4;
+    case WeightKind::kF16:
+    case WeightKind::kBF16:
+      return 2;
+    case WeightKind::kAffine:
+      break;
+    case WeightKind::kQ8_0:
+      return sizeof(BlockQ8_0);
+    case WeightKind::kQ4_0:
+      return sizeof(BlockQ4_0);
+    case WeightKind::kQ4_1:
+      return sizeof(BlockQ4_1);
+    case WeightKind::kQ5_0:
+      return sizeof(BlockQ5_0);
+    case WeightKind::kQ5_1:
+      return sizeof(BlockQ5_1);
+    case WeightKind::kQ4_K:
+      return sizeof(BlockQ4_K);
+    case WeightKind::kQ5_K:
+      return sizeof(BlockQ5_K);
+    case WeightKind::kQ6_K:
+      return sizeof(BlockQ6_K);
+  }
+  return 0;
+}
+
+/// Whether the kind is one of GGUF's blocks.
+constexpr bool is_block_kind(WeightKind kind) noexcept { return block_weights(kind) > 1; }
+
+/// Bytes of one row of the matrix's data, scales and biases of kAffine not counted.
+constexpr int64_t row_bytes(const WeightMatrix& weight) noexcept {
+  if (weight.kind == WeightKind::kAffine) return weight.n_in * weight.bits / 8;
+  return weight.n_in / block_weights(weight.kind) * block_bytes(weight.kind);
+}
+
+/// "F32", "F16", "BF16", GGUF's names of its blocks ("Q8_0", "Q4_K"), "affine".
+constexpr std::string_view weight_kind_name(WeightKind kind) noexcept {
+  constexpr std::string_view kNames[] = {"F32",  "F16",  "BF16", "affine", "Q8_0", "Q4_0",
+                                         "Q4_1", "Q5_0", "Q5_1", "Q4_K",   "Q5_K", "Q6_K"};
+  return kNames[static_cast<int>(kind)];
+}
+
+}  // namespace lille::kernels
