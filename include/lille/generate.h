@@ -126,6 +126,18 @@ struct GenerationResponse {
   std::string stop;                           ///< The stop string that ended the answer; empty if none did.
 };
 
+/// The responses of one answer, taken together.
+struct WholeAnswer {
+  std::string text;
+  std::vector<TokenLogprob> tokens;  ///< In order, an end token included.
+  /// GenerationResponse::top_logprobs of each token; empty if none were asked for.
+  std::vector<std::vector<TokenLogprob>> top_logprobs;
+  GenerationResponse last;  ///< The last response: counts, speed, how it ended; without logprobs.
+
+  /// Takes the next response.
+  void add(GenerationResponse response);
+};
+
 /// An answer as it is made: tokens to text, stopping where Lille's answers end (docs/GENERATION.md).
 /// Source: mlx_lm/generate.py stream_generate.
 class StreamGenerate {

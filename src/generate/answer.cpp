@@ -37,6 +37,13 @@ std::vector<TokenLogprob> top_logprobs(std::span<const float> logprobs, int64_t 
   return best;
 }
 
+FittedPrompt fit_stream_prompt(std::span<const int32_t> prompt, const Tokenizer& tokenizer,
+                               const ModelArgs& args, const StreamOptions& options) {
+  const bool is_continued = options.prompt_cache != nullptr && options.prompt_cache->offset() > 0;
+  if (is_continued) return {{prompt.begin(), prompt.end()}, 0, 0};
+  return fit_prompt(prompt, tokenizer, args.block_size, options.max_tokens, options.overflow);
+}
+
 Answer::Answer(const Tokenizer& tokenizer, const ModelArgs& args, const FittedPrompt& prompt,
                const StreamOptions& options)
     : detokenizer_(tokenizer),

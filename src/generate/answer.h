@@ -13,11 +13,17 @@ namespace lille {
 /// @param n         From 0 to vocab_size.
 std::vector<TokenLogprob> top_logprobs(std::span<const float> logprobs, int64_t n);
 
+/// The prompt of an answer, cut if need be. One that follows tokens in a cache is passed on as it is: what
+/// would have to leave is in the cache.
+/// @throws Error as fit_prompt.
+FittedPrompt fit_stream_prompt(std::span<const int32_t> prompt, const Tokenizer& tokenizer,
+                               const ModelArgs& args, const StreamOptions& options);
+
 /// Turns the tokens of one sequence into responses: text in whole characters, the end of the answer, and how
 /// long it took. One sequence and each of a batch have one of their own.
 class Answer {
  public:
-  /// The clock starts here.
+  /// The clock starts here, or anew with restart_clock().
   /// @param prompt  what the sequence reads; only its counts are used.
   /// @throws Error(kInvalidArgument) if the tokenizer's vocabulary is not the model's, for stop strings that
   ///   are empty or no UTF-8, and for top_logprobs out of range.
@@ -31,6 +37,8 @@ class Answer {
   GenerationResponse add(const std::optional<GenerateStepResult>& step, bool has_next);
 
   bool is_finished() const noexcept { return is_finished_; }
+  /// For a prompt that had to wait.
+  void restart_clock() noexcept { start_ = Clock::now(); }
 
  private:
   using Clock = std::chrono::steady_clock;

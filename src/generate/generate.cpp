@@ -47,23 +47,11 @@ struct StreamGenerate::State {
   Answer answer;
 };
 
-namespace {
-
-// A prompt that follows tokens in a cache is passed on as it is: what would have to leave is in the cache.
-FittedPrompt fit(const Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
-                 const StreamOptions& options) {
-  const bool is_continued = options.prompt_cache != nullptr && options.prompt_cache->offset() > 0;
-  if (is_continued) return {{prompt.begin(), prompt.end()}, 0, 0};
-  return fit_prompt(prompt, tokenizer, session.model().args().block_size, options.max_tokens,
-                    options.overflow);
-}
-
-}  // namespace
-
 StreamGenerate::StreamGenerate(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
                                StreamOptions options) {
-  const FittedPrompt fitted = fit(session, tokenizer, prompt, options);
-  Answer answer(tokenizer, session.model().args(), fitted, options);
+  const ModelArgs& args = session.model().args();
+  const FittedPrompt fitted = fit_stream_prompt(prompt, tokenizer, args, options);
+  Answer answer(tokenizer, args, fitted, options);
   state_.reset(new State{GenerateStep(session, fitted.tokens, std::move(options)), std::move(answer)});
 }
 
@@ -74,6 +62,14 @@ std::optional<GenerationResponse> StreamGenerate::next() {
   if (state_->answer.is_finished()) return std::nullopt;
   const std::optional<GenerateStepResult> step = state_->steps.next();
   return state_->answer.add(step, state_->steps.has_next());
+}
+
+void WholeAnswer::add(GenerationResponse response) {
+  text += response.text;
+  if (response.token) tokens.push_back({*response.token, response.logprob});
+  if (!response.top_logprobs.empty()) top_logprobs.push_back(response.top_logprobs);
+  last = std::move(response);
+  last.logprobs = {};
 }
 
 std::string generate(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt,

@@ -57,13 +57,23 @@ std::string flag_of(std::string_view option_name) {
   return flag;
 }
 
-void check_choice(const OptionSpec& spec, std::string_view text) {
-  if (spec.choices.empty() || text.empty()) return;
+bool is_choice(const OptionSpec& spec, std::string_view text) {
+  if (spec.choices.empty()) return true;
   const std::vector<std::string_view> choices = split(spec.choices);
-  if (std::ranges::find(choices, text) != choices.end()) return;
+  return std::ranges::find(choices, text) != choices.end();
+}
+
+std::string choices_text(const OptionSpec& spec) {
+  const std::vector<std::string_view> choices = split(spec.choices);
   const auto last = choices.end() - 1;
-  raise(ErrorCode::kInvalidArgument, "{}: expected {} or {}, got \"{}\"", flag_of(spec.name),
-        fmt::join(choices.begin(), last, ", "), *last, printable(text));
+  return fmt::format("{}{}{}", fmt::join(choices.begin(), last, ", "), last == choices.begin() ? "" : " or ",
+                     *last);
+}
+
+void check_choice(const OptionSpec& spec, std::string_view text) {
+  if (text.empty() || is_choice(spec, text)) return;
+  raise(ErrorCode::kInvalidArgument, "{}: expected {}, got \"{}\"", flag_of(spec.name), choices_text(spec),
+        printable(text));
 }
 
 std::map<int32_t, float> parse_logit_bias(std::string_view text) {

@@ -185,6 +185,11 @@ void visit_options(Options& options, Visitor&& visit) {
         options.threads);
 }
 
+/// Whether a text is one of the option's choices, or there are none.
+bool is_choice(const OptionSpec& spec, std::string_view text);
+/// "interleaved, half or original"; empty without choices.
+std::string choices_text(const OptionSpec& spec);
+
 /// @throws Error(kInvalidArgument) that names the flag, the choices and the text, unless the text is empty or
 ///   one of the choices.
 void check_choice(const OptionSpec& spec, std::string_view text);

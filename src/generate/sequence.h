@@ -19,6 +19,9 @@ class Sequence {
   /// Whether a token may follow: max_tokens is not reached and the context has room.
   bool has_next() const noexcept;
 
+  /// Whether its prompt has still to be read, or the last part of it.
+  bool reads_prompt() const noexcept { return n_generated_ == 0; }
+
   /// What the next pass reads: tokens that the cache does not hold yet, at most prefill_step_size of them.
   /// They ask for logits only if they are the last ones. Valid until accept().
   BatchItem pending() noexcept;
