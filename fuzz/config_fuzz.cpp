@@ -24,7 +24,7 @@ void check_args(const lille::ModelArgs& args) noexcept {
   int64_t cache_bytes = 0;
   require(!__builtin_mul_overflow(args.n_layer * args.block_size, 8 * args.kv_size(), &cache_bytes));
   require(args.layer_norm_eps > 0 && args.rope_theta >= 1 && args.tie_word_embeddings);
-  if (args.quantization) require(args.hidden_dim() % args.quantization->group_size == 0);
+  if (args.quantization) require(args.quantization->group_size % 32 == 0 && args.quantization->bits <= 8);
   require(lille::ModelArgs::from_json(args.to_json(), "written") == args);
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,10 +24,24 @@ std::string_view rope_layout_name(RopeLayout layout) noexcept;
 /// The inverse of rope_layout_name; nothing for an unknown name.
 std::optional<RopeLayout> rope_layout_from_name(std::string_view name) noexcept;
 
-/// The `quantization` object of an MLX config.json: value = scale * code + bias over groups along a row.
+/// How one layer is quantised in MLX's affine form: value = scale * code + bias over groups along a row.
+struct LayerQuantization {
+  int64_t group_size = 64;  ///< Consecutive weights of a row that share a scale and a bias: 32, 64 or 128.
+  int64_t bits = 8;         ///< Bits of a code: 2, 3, 4, 5, 6 or 8.
+
+  bool operator==(const LayerQuantization&) const = default;
+};
+
+/// The `quantization` object of an MLX config.json: the setting of all quantised layers, and exceptions.
 struct QuantizationArgs {
-  int64_t group_size = 64;  ///< Consecutive weights of a row that share a scale and a bias.
-  int64_t bits = 8;         ///< Bits of a code.
+  int64_t group_size = 64;  ///< As in LayerQuantization, for layers that are not named in `layers`.
+  int64_t bits = 8;         ///< As in LayerQuantization, for layers that are not named in `layers`.
+  /// Layers with a setting of their own, by path ("transformer.layers.0.attention.qkv_proj"); nothing for one
+  /// that is not quantised.
+  std::map<std::string, std::optional<LayerQuantization>> layers = {};
+
+  /// The setting of a layer, by path; nothing if the config says that it is not quantised.
+  std::optional<LayerQuantization> of_layer(const std::string& path) const;
 
   bool operator==(const QuantizationArgs&) const = default;
 };

@@ -28,6 +28,11 @@ std::optional<RopeLayout> rope_layout_from_name(std::string_view name) noexcept 
   return std::nullopt;
 }
 
+std::optional<LayerQuantization> QuantizationArgs::of_layer(const std::string& path) const {
+  const auto found = layers.find(path);
+  return found == layers.end() ? LayerQuantization{group_size, bits} : found->second;
+}
+
 int64_t ModelArgs::hidden_dim() const noexcept {
   constexpr int64_t kMultiple = 256;
   // Integer division equals int() of Python's float division: the quotient is a multiple of 1/3, and below

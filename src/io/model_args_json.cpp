@@ -1,5 +1,6 @@
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -57,7 +58,7 @@ class ConfigReader {
     args.tie_word_embeddings = read_tie_word_embeddings();
     args.rope_layout = read_rope_layout();
     check_sizes(args);
-    args.quantization = read_quantization(args);
+    args.quantization = read_quantization();
     return args;
   }
 
@@ -216,66 +217,59 @@ class ConfigReader {
            "one, is 0 here, an MLP without width");
   }
 
-  std::optional<QuantizationArgs> read_quantization(const ModelArgs& args) const {
+  std::optional<QuantizationArgs> read_quantization() const {
     const json* value = find_optional("quantization");
     const json* copy = find_optional("quantization_config");
     if (value != nullptr && copy != nullptr && *value != *copy)
       fail(ErrorCode::kCorruptFile, "quantization", "the same as quantization_config", "two that differ",
            "mlx-lm writes one under both names; remove the one that is wrong");
-    const char* key = value != nullptr ? "quantization" : "quantization_config";
+    const std::string key = value != nullptr ? "quantization" : "quantization_config";
     if (value == nullptr) value = copy;
     if (value == nullptr) return std::nullopt;
     if (!value->is_object()) fail(ErrorCode::kCorruptFile, key, "an object", describe(*value));
-    check_quantization_form(key, *value);
-    const QuantizationArgs quantization{.group_size = read_group_size(key, *value),
-                                        .bits = read_bits(key, *value)};
-    for (const auto& [name, width] : {std::pair("n_embd", args.n_embd), std::pair("q_size", args.q_size()),
-                                      std::pair("hidden_dim", args.hidden_dim())})
-      if (width % quantization.group_size != 0)
-        fail(ErrorCode::kCorruptFile, fmt::format("{}.group_size", key),
-             fmt::format("a divisor of {}, {}", name, width), fmt::format("{}", quantization.group_size));
+    if (const json* method = find(*value, "quant_method"))
+      fail(ErrorCode::kUnsupported, key + ".quant_method", "MLX's form, which has no such key",
+           describe(*method), "convert the original checkpoint with mlx-lm, or use it without quantization");
+    const LayerQuantization setting = read_layer_quantization(key, *value);
+    QuantizationArgs quantization{.group_size = setting.group_size, .bits = setting.bits};
+    for (const auto& [name, layer] : value->items()) {
+      if (name == "group_size" || name == "bits" || name == "mode") continue;
+      if (layer.is_boolean()) {
+        quantization.layers[name] = layer.get<bool>() ? std::optional(setting) : std::nullopt;
+      } else if (layer.is_object()) {
+        quantization.layers[name] =
+            read_layer_quantization(fmt::format("{}.{}", key, printable(name)), layer);
+      }
+    }
     return quantization;
   }
 
-  /// MLX's affine form with one setting for all layers is what this version computes.
-  void check_quantization_form(const char* key, const json& quantization) const {
-    if (const json* method = find(quantization, "quant_method"))
-      fail(ErrorCode::kUnsupported, fmt::format("{}.quant_method", key), "MLX's form, which has no such key",
-           describe(*method), "convert the original checkpoint with mlx-lm, or use it without quantization");
-    for (const auto& [name, value] : quantization.items())
-      if (value.is_object() ||
-          (value.is_boolean() && name != "group_size" && name != "bits" && name != "mode"))
-        fail(ErrorCode::kUnsupported, fmt::format("{}.{}", key, printable(name)),
-             "no setting for a single layer", describe(value), "quantize all layers alike");
+  LayerQuantization read_layer_quantization(const std::string& key, const json& quantization) const {
     const json* mode = find(quantization, "mode");
     if (mode != nullptr && *mode != "affine")
-      fail(ErrorCode::kUnsupported, fmt::format("{}.mode", key), "\"affine\"", describe(*mode),
+      fail(ErrorCode::kUnsupported, key + ".mode", "\"affine\"", describe(*mode),
            "quantize with mlx-lm's default mode");
+    return {.group_size = read_one_of(key + ".group_size", find(quantization, "group_size"), {32, 64, 128},
+                                      "32, 64 or 128", "these are MLX's group sizes"),
+            .bits = read_one_of(key + ".bits", find(quantization, "bits"), {2, 3, 4, 5, 6, 8},
+                                "2, 3, 4, 5, 6 or 8", "these are MLX's sizes of a code")};
   }
 
-  int64_t read_group_size(const char* key, const json& quantization) const {
-    const json* value = find(quantization, "group_size");
-    if (value == nullptr || !value->is_number_integer() || (*value != 32 && *value != 64 && *value != 128))
-      fail(ErrorCode::kCorruptFile, fmt::format("{}.group_size", key), "32, 64 or 128",
-           value == nullptr ? "none" : describe(*value), "these are MLX's group sizes");
-    return value->get<int64_t>();
-  }
-
-  int64_t read_bits(const char* key, const json& quantization) const {
-    const json* value = find(quantization, "bits");
-    const std::string name = fmt::format("{}.bits", key);
-    const int64_t bits = value != nullptr && value->is_number_integer() ? value->get<int64_t>() : 0;
-    if (bits == 2 || bits == 3 || bits == 4 || bits == 5 || bits == 6)
-      fail(ErrorCode::kUnsupported, name, "8", describe(*value), "this version computes with 8 bits only");
-    if (bits != 8)
-      fail(ErrorCode::kCorruptFile, name, "2, 3, 4, 5, 6 or 8", value == nullptr ? "none" : describe(*value),
-           "these are MLX's sizes of a code; this version computes with 8 bits only");
-    return bits;
+  int64_t read_one_of(const std::string& key, const json* value, std::initializer_list<int64_t> allowed,
+                      std::string_view expected, std::string_view hint) const {
+    const int64_t whole = value != nullptr && value->is_number_integer() ? value->get<int64_t>() : 0;
+    if (std::find(allowed.begin(), allowed.end(), whole) == allowed.end())
+      fail(ErrorCode::kCorruptFile, key, expected, value == nullptr ? "none" : describe(*value), hint);
+    return whole;
   }
 
   const json& config_;
   const std::string& file_;
 };
+
+json quantization_object(const LayerQuantization& setting) {
+  return {{"group_size", setting.group_size}, {"bits", setting.bits}, {"mode", "affine"}};
+}
 
 }  // namespace
 
@@ -300,8 +294,9 @@ std::string ModelArgs::to_json() const {
   for (const SizeKey& key : kSizeKeys) config[key.name] = this->*key.member;
   if (rope_layout) config["rope_layout"] = rope_layout_name(*rope_layout);
   if (quantization) {
-    const json object = {
-        {"group_size", quantization->group_size}, {"bits", quantization->bits}, {"mode", "affine"}};
+    json object = quantization_object({quantization->group_size, quantization->bits});
+    for (const auto& [path, layer] : quantization->layers)
+      object[path] = layer ? quantization_object(*layer) : json(false);
     config["quantization"] = object;
     config["quantization_config"] = object;
   }

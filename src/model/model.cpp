@@ -50,8 +50,9 @@ RopeChoice choose_rope(const Model& model, const LoadOptions& options) {
 
 std::string storage_text(const Parameter& parameter, const ModelArgs& args) {
   if (parameter.scales == nullptr) return std::string(dtype_name(parameter.weight->dtype));
-  return fmt::format("{}-bit, groups of {}, {} scales", args.quantization->bits,
-                     args.quantization->group_size, dtype_name(parameter.scales->dtype));
+  const LayerQuantization setting = *args.quantization->of_layer(parameter.spec->name);
+  return fmt::format("{}-bit, groups of {}, {} scales", setting.bits, setting.group_size,
+                     dtype_name(parameter.scales->dtype));
 }
 
 }  // namespace

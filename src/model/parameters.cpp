@@ -62,6 +62,9 @@ class Matcher {
       fault("{}.weight is missing: expected {}", spec.name, shape_text(spec.shape));
     } else if (parameter.scales == nullptr && parameter.biases == nullptr) {
       check_float(spec.name + ".weight", *parameter.weight, spec.shape);
+      if (is_named_as_quantised(spec.name))
+        fault("{}.scales and .biases are missing, but `quantization` in config.json names this layer",
+              spec.name);
     } else {
       check_quantised(parameter);
     }
@@ -95,6 +98,12 @@ class Matcher {
     return view;
   }
 
+  bool is_named_as_quantised(const std::string& path) const {
+    if (!args_.quantization) return false;
+    const auto found = args_.quantization->layers.find(path);
+    return found != args_.quantization->layers.end() && found->second.has_value();
+  }
+
   void check_float(const std::string& name, const TensorView& view, std::span<const int64_t> shape) {
     if (!std::ranges::equal(view.shape, shape))
       fault("{}: expected {}, got {}", name, shape_text(shape), shape_text(view.shape));
@@ -113,15 +122,30 @@ class Matcher {
             spec.name, parameter.scales == nullptr ? "biases" : "scales");
       return;
     }
+    const std::optional<LayerQuantization> setting = args_.quantization->of_layer(spec.name);
+    if (!setting) {
+      fault("{} has scales and biases, but `quantization` in config.json says false for it", spec.name);
+      return;
+    }
+    check_codes(parameter, *setting);
+  }
+
+  void check_codes(const Parameter& parameter, const LayerQuantization& setting) {
+    const ParameterSpec& spec = *parameter.spec;
     const int64_t n_out = spec.shape[0];
     const int64_t n_in = spec.shape[1];
-    const std::vector<int64_t> packed = {n_out, n_in * args_.quantization->bits / 32};
+    if (n_in % setting.group_size != 0) {
+      fault("{}: expected a group_size in config.json that divides its rows of {}, got {}", spec.name, n_in,
+            setting.group_size);
+      return;
+    }
+    const std::vector<int64_t> packed = {n_out, n_in * setting.bits / 32};
     if (parameter.weight->shape != packed)
-      fault("{}.weight: expected {} for {} bits, got {}", spec.name, shape_text(packed),
-            args_.quantization->bits, shape_text(parameter.weight->shape));
+      fault("{}.weight: expected {} for {} bits, got {}", spec.name, shape_text(packed), setting.bits,
+            shape_text(parameter.weight->shape));
     if (parameter.weight->dtype != DType::kU32)
       fault("{}.weight: expected U32 codes, got {}", spec.name, dtype_name(parameter.weight->dtype));
-    const std::vector<int64_t> groups = {n_out, n_in / args_.quantization->group_size};
+    const std::vector<int64_t> groups = {n_out, n_in / setting.group_size};
     check_float(spec.name + ".scales", *parameter.scales, groups);
     check_float(spec.name + ".biases", *parameter.biases, groups);
     if (parameter.scales->dtype != parameter.biases->dtype)
@@ -162,11 +186,12 @@ void bind(kernels::WeightMatrix& matrix, const Parameter& parameter, const Model
     return;
   }
   matrix.kind = kernels::WeightKind::kAffine;
-  matrix.bits = args.quantization->bits;
+  const LayerQuantization setting = *args.quantization->of_layer(parameter.spec->name);
+  matrix.bits = setting.bits;
   matrix.scales = parameter.scales->bytes.data();
   matrix.biases = parameter.biases->bytes.data();
   matrix.scale_kind = float_kind(parameter.scales->dtype);
-  matrix.group_size = args.quantization->group_size;
+  matrix.group_size = setting.group_size;
 }
 
 void bind(ops::NormWeight& norm, const Parameter& parameter, const ModelArgs&) {

@@ -231,13 +231,11 @@ TEST(ModelArgsJson, ReadsMlxQuantization) {
                  {{"quantization", object}, {"quantization_config", R"({"group_size":32,"bits":8})"}});
 }
 
-TEST(ModelArgsJson, SaysWhichQuantizationItComputes) {
-  for (const char* bits : {"2", "3", "4", "5", "6"})
-    expect_unsupported(
-        fmt::format("quantization.bits: expected 8, got {}. Hint: this version computes with 8 bits only",
-                    bits),
-        {{"quantization", fmt::format(R"({{"group_size":64,"bits":{}}})", bits)}});
-  for (const char* bits : {"0", "7", "16", "-8", "8.0", "\"8\"", "null", "true", "9223372036854775808"})
+TEST(ModelArgsJson, ReadsEverySizeOfACodeAndNoOther) {
+  for (const int64_t bits : {2, 3, 4, 5, 6, 8})
+    EXPECT_EQ(read({{"quantization", fmt::format(R"({{"group_size":128,"bits":{}}})", bits)}}).quantization,
+              (QuantizationArgs{.group_size = 128, .bits = bits}));
+  for (const char* bits : {"0", "1", "7", "16", "-8", "8.0", "\"8\"", "null", "true", "9223372036854775808"})
     expect_corrupt("quantization.bits: expected 2, 3, 4, 5, 6 or 8, got ",
                    {{"quantization", fmt::format(R"({{"group_size":64,"bits":{}}})", bits)}});
   for (const char* group_size : {"0", "16", "-64", "256", "64.0", "\"64\"", "null"})
@@ -255,19 +253,27 @@ TEST(ModelArgsJson, SaysWhichQuantizationItComputes) {
       {{"quantization_config", R"({"quant_method":"awq","bits":4})"}});
 }
 
-TEST(ModelArgsJson, NamesASettingForASingleLayer) {
-  expect_unsupported(
-      "quantization.transformer.tok_embeddings: expected no setting for a single layer, got an object",
-      {{"quantization", R"({"group_size":64,"bits":8,"transformer.tok_embeddings":{"bits":4}})"}});
-  expect_unsupported("quantization.transformer.norm: expected no setting for a single layer, got false",
-                     {{"quantization", R"({"group_size":64,"bits":8,"transformer.norm":false})"}});
-}
+TEST(ModelArgsJson, ReadsSettingsOfSingleLayers) {
+  const auto quantization = read({{"quantization", R"({"group_size":64,"bits":4,
+      "transformer.tok_embeddings":{"group_size":32,"bits":6,"mode":"affine"},
+      "transformer.layers.0.attention.qkv_proj":false,"transformer.layers.1.attention.qkv_proj":true})"}})
+                                .quantization;
+  ASSERT_TRUE(quantization);
+  using Setting = LayerQuantization;
+  EXPECT_EQ(quantization->of_layer("transformer.tok_embeddings"), (Setting{32, 6}));
+  EXPECT_EQ(quantization->of_layer("transformer.layers.0.attention.qkv_proj"), std::nullopt);
+  EXPECT_EQ(quantization->of_layer("transformer.layers.1.attention.qkv_proj"), (Setting{64, 4}));
+  EXPECT_EQ(quantization->of_layer("transformer.layers.2.attention.qkv_proj"), (Setting{64, 4}));
 
-TEST(ModelArgsJson, GroupsMustDivideEveryWidth) {
-  expect_corrupt("quantization.group_size: expected a divisor of n_embd, 96, got 64",
-                 {{"n_embd", "96"}, {"quantization", R"({"group_size":64,"bits":8})"}});
-  EXPECT_TRUE(
-      read({{"n_embd", "96"}, {"quantization", R"({"group_size":32,"bits":8})"}}).quantization.has_value());
+  const auto with_layer = [](const char* layer) {
+    return fmt::format(R"({{"group_size":64,"bits":8,"transformer.norm":{}}})", layer);
+  };
+  expect_corrupt("quantization.transformer.norm.group_size: expected 32, 64 or 128, got none",
+                 {{"quantization", with_layer(R"({"bits":4})")}});
+  expect_corrupt("quantization.transformer.norm.bits: expected 2, 3, 4, 5, 6 or 8, got 7",
+                 {{"quantization", with_layer(R"({"group_size":64,"bits":7})")}});
+  expect_unsupported("quantization.transformer.norm.mode: expected \"affine\", got \"nvfp4\"",
+                     {{"quantization", with_layer(R"({"group_size":64,"bits":4,"mode":"nvfp4"})")}});
 }
 
 TEST(ModelArgsJson, RefusesDuplicateKeys) {
@@ -278,7 +284,9 @@ TEST(ModelArgsJson, RefusesDuplicateKeys) {
 TEST(ModelArgsJson, WritesWhatItReads) {
   for (const Keys& changes :
        {Keys{}, Keys{{"rope_layout", "\"half\""}, {"layer_norm_eps", "1e-6"}},
-        Keys{{"quantization", R"({"group_size":32,"bits":8})"}, {"rope_theta", "500"}}}) {
+        Keys{{"quantization", R"({"group_size":32,"bits":8})"}, {"rope_theta", "500"}},
+        Keys{{"quantization",
+              R"({"group_size":32,"bits":3,"a.b":false,"a.c":{"group_size":64,"bits":6}})"}}}) {
     const ModelArgs args = read(changes);
     EXPECT_EQ(ModelArgs::from_json(args.to_json(), "written"), args);
   }

@@ -135,8 +135,12 @@ TEST_P(MlxQuantised, EverySequence) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Bits8, MlxQuantised,
-                         testing::Values(std::tuple{"q8_g64", ".logits"}, std::tuple{"q8_g128", ".logits"},
+INSTANTIATE_TEST_SUITE_P(All, MlxQuantised,
+                         testing::Values(std::tuple{"q2_g64", ".logits"}, std::tuple{"q3_g64", ".logits"},
+                                         std::tuple{"q4_g32", ".logits"}, std::tuple{"q4_g64", ".logits"},
+                                         std::tuple{"q4_g64_bf16", ".logits_upcast"},
+                                         std::tuple{"q5_g64", ".logits"}, std::tuple{"q6_g64", ".logits"},
+                                         std::tuple{"q8_g64", ".logits"}, std::tuple{"q8_g128", ".logits"},
                                          std::tuple{"q8_g64_bf16", ".logits_upcast"}),
                          [](const auto& test) { return std::string(std::get<0>(test.param)); });
 

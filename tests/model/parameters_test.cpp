@@ -119,6 +119,35 @@ TEST_F(MatchParameters, QuantisedWithWrongShapes) {
   expect_fault(gate_ + ".scales: expected (256, 2), got (256, 4)");
 }
 
+TEST_F(MatchParameters, QuantisedLayersHaveTheirOwnSettings) {
+  const std::string down = "transformer.layers.0.feed_forward.down_proj";
+  args_.quantization = QuantizationArgs{64, 4};
+  args_.quantization->layers[gate_] = LayerQuantization{32, 3};
+  quantise(gate_, {256, 12}, {256, 4});
+  quantise(down, {128, 32}, {128, 4});
+  const std::vector<Parameter> parameters = match_parameters(table_, tensors_, args_, "folder");
+  const Transformer transformer = bind_parameters(args_, parameters);
+  EXPECT_EQ(transformer.layers[0].feed_forward.gate_proj.weight.bits, 3);
+  EXPECT_EQ(transformer.layers[0].feed_forward.gate_proj.weight.group_size, 32);
+  EXPECT_EQ(transformer.layers[0].feed_forward.down_proj.weight.bits, 4);
+  EXPECT_EQ(transformer.layers[0].feed_forward.down_proj.weight.group_size, 64);
+
+  args_.quantization->layers[down] = std::nullopt;
+  expect_fault(down + " has scales and biases, but `quantization` in config.json says false for it");
+  args_.quantization->layers[down] = LayerQuantization{64, 8};
+  expect_fault(down + ".weight: expected (128, 64) for 8 bits, got (128, 32)");
+  args_.quantization->layers["transformer.layers.0.feed_forward.up_proj"] = LayerQuantization{64, 4};
+  expect_fault("up_proj.scales and .biases are missing, but `quantization` in config.json names this layer");
+}
+
+TEST_F(MatchParameters, QuantisedGroupsDivideARow) {
+  args_.n_embd = 96;
+  table_ = parameter_table(args_);
+  args_.quantization = QuantizationArgs{64, 8};
+  quantise(gate_, {256, 24}, {256, 2});
+  expect_fault(gate_ + ": expected a group_size in config.json that divides its rows of 96, got 64");
+}
+
 TEST_F(MatchParameters, QuantisedNormAndLoneScales) {
   args_.quantization = QuantizationArgs{64, 8};
   tensors_.push_back({"transformer.norm.scales", {"s", DType::kBF16, {2}, {}, "f"}});
