@@ -6,6 +6,7 @@ find_package(nlohmann_json 3.11 REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
 find_package(Utf8proc REQUIRED)
+find_package(ZLIB 1.2.9 REQUIRED)
 
 if(LILLE_DEVELOPER_MODE)
   find_package(GTest 1.12 REQUIRED)

@@ -18,6 +18,7 @@ build|ninja-build|runs the build on all cores
 build|nlohmann-json3-dev|reads and writes config.json, tokenizer.json and safetensors headers
 build|libfmt-dev|formats messages and reports
 build|libcli11-dev|the program's options and help
+build|zlib1g-dev|inflates the members of PyTorch's .pt files and checks their CRCs
 build|libutf8proc-dev|Unicode classes of letters and digits for the tokenizer's split pattern
 test|libgtest-dev|the test framework
 test|libpcre2-dev|an independent reading of the tokenizer's split pattern, for tests and the tokenizer benchmark

@@ -77,16 +77,6 @@ std::string toy_tokenizer_json() {
       added, mergeable_json());
 }
 
-std::string pickle_str(std::string_view text) {
-  return fmt::format("\x8c{}{}", static_cast<char>(text.size()), text);
-}
-std::string pickle_bytes(std::string_view bytes) {
-  return fmt::format("C{}{}", static_cast<char>(bytes.size()), bytes);
-}
-std::string pickle_int(int value) {
-  return {'M', static_cast<char>(value & 0xff), static_cast<char>(value >> 8 & 0xff)};
-}
-
 std::string toy_pickle() {
   std::string ranks = "}(";
   int id = 0;

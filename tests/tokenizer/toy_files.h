@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "io/pickle_text.h"
+
 namespace lille::test {
 
 /// A tokenizer with Hastings' form and 264 tokens, as the text of each of its files: the 256 bytes, the
@@ -14,10 +16,5 @@ std::string toy_pickle();
 
 /// `text` with the one place where `part` stands changed.
 std::string with_change(std::string text, std::string_view part, std::string_view replacement);
-
-/// Pickle opcodes with their arguments.
-std::string pickle_str(std::string_view text);
-std::string pickle_bytes(std::string_view bytes);
-std::string pickle_int(int value);
 
 }  // namespace lille::test

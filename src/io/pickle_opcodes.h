@@ -5,7 +5,7 @@
 
 namespace lille {
 
-/// The opcodes that parse_pickle runs. Source: Python Lib/pickletools.py.
+/// The opcodes that parse_pickle knows. Source: Python Lib/pickletools.py.
 enum class PickleOpcode : uint8_t {
   kProto = 0x80,
   kStop = 0x2e,
@@ -31,6 +31,23 @@ enum class PickleOpcode : uint8_t {
   kLongBinPut = 0x72,
   kBinGet = 0x68,
   kLongBinGet = 0x6a,
+  kNone = 0x4e,
+  kNewTrue = 0x88,
+  kNewFalse = 0x89,
+  kBinFloat = 0x47,
+  kEmptyTuple = 0x29,
+  kTuple = 0x74,
+  kTuple1 = 0x85,
+  kTuple2 = 0x86,
+  kTuple3 = 0x87,
+  kEmptyList = 0x5d,
+  kAppend = 0x61,
+  kAppends = 0x65,
+  kGlobal = 0x63,
+  kStackGlobal = 0x93,
+  kBinPersId = 0x51,
+  kReduce = 0x52,
+  kBuild = 0x62,
 };
 
 /// The name of any opcode as pickletools prints it, refused ones included; "unknown" for a byte that is none.

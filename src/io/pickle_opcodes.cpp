@@ -1,4 +1,4 @@
-#include "tokenizer/pickle_opcodes.h"
+#include "io/pickle_opcodes.h"
 
 #include <algorithm>
 #include <array>
