@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "quantize/block_scales.h"
 
@@ -11,23 +12,31 @@ namespace {
 
 using Weights = std::span<const float>;
 
-/// Steps of the search for a scale: codes that would reach up to this far beyond or stay within their range.
-constexpr int kScaleSteps = 12;
+/// Steps of the search for a scale to begin with: codes that reach up to one beyond their range or stay one
+/// within.
+constexpr int kScaleSteps = 8;
 constexpr float kStepCodes = 0.125f;
 /// How often the best scale for given codes and the best codes for a given scale are taken in turn.
-constexpr int kRefinements = 3;
+constexpr int kRefinements = 2;
+
+/// Halves to the even neighbour; a sum with 1.5 * 2^23 has no bits left for a fraction.
+float round_code(float code) noexcept { return (code + 0x1.8p23f) - 0x1.8p23f; }
 
 float code_of(float weight, float inverse, float offset, float min_code, float max_code) noexcept {
-  return std::clamp(std::nearbyint((weight + offset) * inverse), min_code, max_code);
+  return round_code(std::clamp((weight + offset) * inverse, min_code, max_code));
 }
 
-/// weight = scale * code - min, codes from 0 to 15.
+/// weight = scale * code - min.
 struct ScaleAndMin {
   float scale = 0;
   float min = 0;
 };
 
+// Codes of Q4_K.
 constexpr float kMaxCodeQ4 = 15;
+// Codes of Q6_K less 32.
+constexpr float kMinCodeQ6 = -32;
+constexpr float kMaxCodeQ6 = 31;
 
 double squared_error(Weights weights, ScaleAndMin fit) noexcept {
   const float inverse = inverse_or_zero(fit.scale);
@@ -40,47 +49,67 @@ double squared_error(Weights weights, ScaleAndMin fit) noexcept {
   return error;
 }
 
-/// The least squares line through (code, weight) for the codes that `fit` gives; its min not below 0.
-ScaleAndMin refit(Weights weights, ScaleAndMin fit) noexcept {
+/// Sums over the weights of a sub-block and the codes that a scale and a min give them.
+struct CodeSums {
+  double weight2 = 0;
+  double weight = 0;
+  double code = 0;
+  double code2 = 0;
+  double product = 0;
+  double n = 0;
+};
+
+CodeSums sums_of(Weights weights, ScaleAndMin fit, float min_code, float max_code) noexcept {
   const float inverse = inverse_or_zero(fit.scale);
-  double sum_code = 0;
-  double sum_weight = 0;
-  double sum_code2 = 0;
-  double sum_product = 0;
+  CodeSums sums;
   for (const float weight : weights) {
-    const double code = code_of(weight, inverse, fit.min, 0, kMaxCodeQ4);
-    sum_code += code;
-    sum_weight += double{weight};
-    sum_code2 += code * code;
-    sum_product += code * double{weight};
+    const double code = code_of(weight, inverse, fit.min, min_code, max_code);
+    sums.weight2 += double{weight} * double{weight};
+    sums.weight += double{weight};
+    sums.code += code;
+    sums.code2 += code * code;
+    sums.product += code * double{weight};
   }
-  const auto n = static_cast<double>(weights.size());
-  const double determinant = n * sum_code2 - sum_code * sum_code;
-  if (determinant <= 0) return fit;
-  const double scale = (n * sum_product - sum_code * sum_weight) / determinant;
-  const double min = (scale * sum_code - sum_weight) / n;
-  if (min >= 0) return {static_cast<float>(scale), static_cast<float>(min)};
-  return {static_cast<float>(sum_product / sum_code2), 0.0f};
+  sums.n = static_cast<double>(weights.size());
+  return sums;
 }
 
-/// The best scale and min of a sub-block before they are rounded.
+/// The squared error of the weights that scale and min make of the codes.
+double error_of(const CodeSums& sums, ScaleAndMin fit) noexcept {
+  const double scale = fit.scale;
+  const double min = fit.min;
+  return sums.weight2 + scale * (scale * sums.code2 - 2 * sums.product - 2 * min * sums.code) +
+         min * (min * sums.n + 2 * sums.weight);
+}
+
+/// The least squares line through (code, weight), its min not below 0; nothing if all codes are equal.
+std::optional<ScaleAndMin> best_line(const CodeSums& sums) noexcept {
+  const double determinant = sums.n * sums.code2 - sums.code * sums.code;
+  if (determinant <= 0) return std::nullopt;
+  const double scale = (sums.n * sums.product - sums.code * sums.weight) / determinant;
+  const double min = (scale * sums.code - sums.weight) / sums.n;
+  if (min >= 0) return ScaleAndMin{static_cast<float>(scale), static_cast<float>(min)};
+  return ScaleAndMin{static_cast<float>(sums.product / sums.code2), 0.0f};
+}
+
+/// The best scale and min of a sub-block of Q4_K before they are rounded.
 ScaleAndMin search_scale_and_min(Weights weights) noexcept {
   const auto [lowest, highest] = std::minmax_element(weights.begin(), weights.end());
   const float min = std::max(0.0f, -*lowest);
   const float range = std::max(0.0f, *highest) + min;
   ScaleAndMin best = {0, min};
-  if (range == 0.0f) return best;
   double best_error = squared_error(weights, best);
   for (int step = -kScaleSteps; step <= kScaleSteps; ++step) {
     ScaleAndMin fit = {range / (kMaxCodeQ4 + kStepCodes * static_cast<float>(step)), min};
-    for (int refinement = 0; refinement <= kRefinements; ++refinement) {
-      if (refinement > 0) fit = refit(weights, fit);
-      if (!(fit.scale > 0.0f)) break;
-      const double error = squared_error(weights, fit);
-      if (error < best_error) {
-        best_error = error;
-        best = fit;
-      }
+    for (int refinement = 0; refinement < kRefinements; ++refinement) {
+      const CodeSums sums = sums_of(weights, fit, 0, kMaxCodeQ4);
+      const std::optional<ScaleAndMin> line = best_line(sums);
+      if (!line || !(line->scale > 0.0f)) break;
+      fit = *line;
+      const double error = error_of(sums, fit);
+      if (error >= best_error) continue;
+      best_error = error;
+      best = fit;
     }
   }
   return best;
@@ -102,27 +131,15 @@ void put_scale_and_min(uint8_t* to, std::size_t sub_idx, int scale, int min) noe
   }
 }
 
-/// weight = scale * (code - 32), codes from 0 to 63 and so multiples from -32 to 31.
 double squared_error_q6(Weights weights, float scale) noexcept {
   const float inverse = inverse_or_zero(scale);
   double error = 0;
   for (const float weight : weights) {
-    const double distance = double{scale} * double{code_of(weight, inverse, 0, -32, 31)} - double{weight};
+    const float code = code_of(weight, inverse, 0, kMinCodeQ6, kMaxCodeQ6);
+    const double distance = double{scale} * double{code} - double{weight};
     error += distance * distance;
   }
   return error;
-}
-
-float refit_q6(Weights weights, float scale) noexcept {
-  const float inverse = inverse_or_zero(scale);
-  double sum_product = 0;
-  double sum_code2 = 0;
-  for (const float weight : weights) {
-    const double code = code_of(weight, inverse, 0, -32, 31);
-    sum_product += code * double{weight};
-    sum_code2 += code * code;
-  }
-  return sum_code2 > 0 ? static_cast<float>(sum_product / sum_code2) : 0.0f;
 }
 
 /// The best scale of a sub-block of Q6_K, of either sign, before it is rounded.
@@ -132,19 +149,18 @@ float search_scale(Weights weights) noexcept {
     if (std::fabs(weight) > std::fabs(farthest)) farthest = weight;
   float best = 0;
   double best_error = squared_error_q6(weights, best);
-  if (best_error == 0) return best;
-  for (const float end : {-32.0f, 31.0f})
-    for (int step = -kScaleSteps; step <= kScaleSteps; ++step) {
-      float scale = farthest / (end + kStepCodes * static_cast<float>(step));
-      for (int refinement = 0; refinement <= kRefinements; ++refinement) {
-        if (refinement > 0) scale = refit_q6(weights, scale);
-        const double error = squared_error_q6(weights, scale);
-        if (error < best_error) {
-          best_error = error;
-          best = scale;
-        }
-      }
+  for (int step = -kScaleSteps; step <= kScaleSteps; ++step) {
+    float scale = farthest / (kMinCodeQ6 + kStepCodes * static_cast<float>(step));
+    for (int refinement = 0; refinement < kRefinements; ++refinement) {
+      const CodeSums sums = sums_of(weights, {scale, 0}, kMinCodeQ6, kMaxCodeQ6);
+      if (sums.code2 == 0) break;
+      scale = static_cast<float>(sums.product / sums.code2);
+      const double error = error_of(sums, {scale, 0});
+      if (error >= best_error) continue;
+      best_error = error;
+      best = scale;
     }
+  }
   return best;
 }
 
@@ -171,8 +187,8 @@ void quantize_block(kernels::BlockQ4_K& block, Weights weights) {
     int best_scale = near_scale;
     int best_min = near_min;
     double best_error = HUGE_VAL;
-    for (int sub_scale = std::max(0, near_scale - 2); sub_scale <= std::min(63, near_scale + 2); ++sub_scale)
-      for (int sub_min = std::max(0, near_min - 2); sub_min <= std::min(63, near_min + 2); ++sub_min) {
+    for (int sub_scale = std::max(0, near_scale - 1); sub_scale <= std::min(63, near_scale + 1); ++sub_scale)
+      for (int sub_min = std::max(0, near_min - 1); sub_min <= std::min(63, near_min + 1); ++sub_min) {
         const double error = squared_error(
             sub, {scale * static_cast<float>(sub_scale), min_scale * static_cast<float>(sub_min)});
         if (error >= best_error) continue;
@@ -209,7 +225,7 @@ void quantize_block(kernels::BlockQ6_K& block, Weights weights) {
         static_cast<int>(std::clamp(std::nearbyint(fits[sub_idx] * inverse_or_zero(scale)), -128.0f, 127.0f));
     int best_scale = near;
     double best_error = HUGE_VAL;
-    for (int sub_scale = std::max(-128, near - 2); sub_scale <= std::min(127, near + 2); ++sub_scale) {
+    for (int sub_scale = std::max(-128, near - 1); sub_scale <= std::min(127, near + 1); ++sub_scale) {
       const double error = squared_error_q6(sub, scale * static_cast<float>(sub_scale));
       if (error >= best_error) continue;
       best_error = error;
@@ -220,7 +236,7 @@ void quantize_block(kernels::BlockQ6_K& block, Weights weights) {
     const std::size_t half_idx = sub_idx / 8;
     const std::size_t quarter = sub_idx / 2 % 4;
     for (std::size_t idx = 0; idx < kSubWeights; ++idx) {
-      const int code = static_cast<int>(code_of(sub[idx], inverse, 0, -32, 31)) + 32;
+      const int code = static_cast<int>(code_of(sub[idx], inverse, 0, kMinCodeQ6, kMaxCodeQ6)) + 32;
       const std::size_t at = sub_idx % 2 * kSubWeights + idx;
       uint8_t& low = block.low_bits[half_idx * 64 + quarter % 2 * 32 + at];
       uint8_t& high = block.high_bits[half_idx * 32 + at];
