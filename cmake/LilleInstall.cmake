@@ -37,3 +37,21 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/lille.pc DESTINATION ${CMAKE_INSTALL_L
 
 install(TARGETS lille_cli)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/lille-tiny-8bit DESTINATION ${CMAKE_INSTALL_DATADIR}/lille/models)
+
+# Completions and manual pages are printed by the program, which knows its options.
+set(LILLE_PAGES_DIR ${PROJECT_BINARY_DIR}/pages)
+install(CODE "
+  set(program \"$<TARGET_FILE:lille_cli>\")
+  file(REMOVE_RECURSE \"${LILLE_PAGES_DIR}\")
+  file(MAKE_DIRECTORY \"${LILLE_PAGES_DIR}/man1\")
+  foreach(shell_and_file bash/lille zsh/_lille fish/lille.fish)
+    cmake_path(GET shell_and_file PARENT_PATH shell)
+    file(MAKE_DIRECTORY \"${LILLE_PAGES_DIR}/\${shell}\")
+    execute_process(COMMAND \"\${program}\" completion \${shell} OUTPUT_FILE \"${LILLE_PAGES_DIR}/\${shell_and_file}\"
+                    COMMAND_ERROR_IS_FATAL ANY)
+  endforeach()
+  execute_process(COMMAND \"\${program}\" man --write \"${LILLE_PAGES_DIR}/man1\" COMMAND_ERROR_IS_FATAL ANY)")
+install(DIRECTORY ${LILLE_PAGES_DIR}/bash/ DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(DIRECTORY ${LILLE_PAGES_DIR}/zsh/ DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(DIRECTORY ${LILLE_PAGES_DIR}/fish/ DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+install(DIRECTORY ${LILLE_PAGES_DIR}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})

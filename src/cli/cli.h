@@ -83,13 +83,21 @@ CLI::Option* add_option(CLI::App& command, const OptionSpec& spec, Field& field)
   }
 }
 
+/// Has the parser refuse texts that are none of `choices`, "half|original", and completions offer them.
+/// The parser then throws Error(kInvalidArgument) that names the option and the choices.
+void add_choices(CLI::Option& option, std::string_view choices);
+
 /// Adds a flag for every option of the struct's table; values land in `options`.
 template <typename Options>
 void add_options(CLI::App& command, Options& options) {
   visit_options(options, [&command](const OptionSpec& spec, auto& field) {
-    add_option(command, spec, field)->type_name(std::string(spec.value_name));
+    CLI::Option* option = add_option(command, spec, field)->type_name(std::string(spec.value_name));
+    if (!spec.choices.empty()) add_choices(*option, spec.choices);
   });
 }
+
+/// Ends the help of a command with a command line that a user can copy.
+void add_example(CLI::App& command, std::string_view example);
 
 /// How help is laid out: lines of at most 100 columns, and only what a user needs of an option.
 std::shared_ptr<CLI::FormatterBase> help_formatter();
@@ -153,5 +161,8 @@ void add_tokenize(CLI::App& program, const Environment& environment);
 void add_detokenize(CLI::App& program, const Environment& environment);
 void add_logits(CLI::App& program, const Environment& environment);
 void add_perplexity(CLI::App& program, const Environment& environment);
+void add_completion(CLI::App& program);
+/// After all others, since it knows their names.
+void add_man(CLI::App& program);
 
 }  // namespace lille::cli

@@ -145,6 +145,7 @@ void add_generate(CLI::App& program, const Environment& environment) {
   command->add_flag("--json", arguments->json,
                     "Print one JSON object at the end instead of text as it is made.");
   command->add_flag("--verbose", arguments->verbose, "Tell speed, seed and memory on stderr.");
+  add_example(*command, "lille generate \"Once upon a time\" --temp 0.7 --top-p 0.9 --seed 1");
   command->callback([arguments, environment] { run_generate(*arguments, environment); });
 }
 

@@ -121,6 +121,7 @@ void add_info(CLI::App& program, const Environment& environment) {
   add_options(*command, arguments->model);
   command->add_flag("--json", arguments->json, "Print one JSON object.");
   command->add_flag("--system", arguments->system, "Show the processor and the kernels it can run instead.");
+  add_example(*command, "lille info");
   command->callback([arguments, environment] {
     if (arguments->system) return print(system_text(environment));
     const Model model = load_model(arguments->model, environment);

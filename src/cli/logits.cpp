@@ -113,6 +113,7 @@ void add_logits(CLI::App& program, const Environment& environment) {
                     "Also hidden_0 (embedding) to hidden_{n_layer} and hidden_norm, F32 [T, n_embd].");
   command->add_flag("--bos", arguments->bos, "Begin each --prompt with <|startoftext|>. Default: no.");
   add_options(*command, arguments->model);
+  add_example(*command, "lille logits --ids 1,2,3 --output logits.safetensors --hidden");
   command->callback([arguments, environment] { run_logits(*arguments, environment); });
 }
 

@@ -55,7 +55,8 @@ std::string usage_message(const CLI::App& program, const CLI::ParseError& wrong,
 int run(int argc, char** argv) {
   const Environment environment = read_environment();
   CLI::App program("Runs Lille, a small language model, exactly as its weights were trained.", "lille");
-  program.set_version_flag("--version", std::string("lille " LILLE_VERSION));
+  program.set_help_flag("-h,--help", "Print this help and exit.");
+  program.set_version_flag("--version", std::string("lille " LILLE_VERSION), "Print the version and exit.");
   program.require_subcommand(1);
   program.formatter(help_formatter());
   add_generate(program, environment);
@@ -64,6 +65,8 @@ int run(int argc, char** argv) {
   add_detokenize(program, environment);
   add_logits(program, environment);
   add_perplexity(program, environment);
+  add_completion(program);
+  add_man(program);
   for (CLI::App* command : program.get_subcommands({})) command->group("Commands");
   // Commands inherit what stands above them; only the program's own help ends with this.
   program.footer("`lille COMMAND --help` tells more about a command.");

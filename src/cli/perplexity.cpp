@@ -80,6 +80,7 @@ void add_perplexity(CLI::App& program, const Environment& environment) {
       ->type_name("FILE");
   command->add_flag("--json", arguments->json, "Print an object with perplexity, loss and windows.");
   add_options(*command, arguments->model);
+  add_example(*command, "lille perplexity --text README.md --json");
   command->callback([arguments, environment] { run_perplexity(*arguments, environment); });
 }
 

@@ -26,6 +26,7 @@ void add_tokenize(CLI::App& program, const Environment& environment) {
       "--add-prefix-space", arguments->encode.add_prefix_space,
       "Put a space before the text, as the Hugging Face export does; the model was trained without.");
   command->add_flag("--json", arguments->json, "Print a JSON array.");
+  add_example(*command, "lille tokenize \"A cat sat on the mat.\"");
   command->callback([arguments, environment] {
     const Tokenizer tokenizer = Tokenizer::load(model_folder(arguments->model, environment));
     const std::vector<int32_t> ids = tokenizer.encode(text_or_stdin(arguments->text), arguments->encode);
@@ -45,6 +46,7 @@ void add_detokenize(CLI::App& program, const Environment& environment) {
       ->required();
   command->add_option("--model", arguments->model.model, "Folder with the tokenizer files.")
       ->type_name("DIR");
+  add_example(*command, "lille detokenize 32,3797,3332");
   command->callback([arguments, environment] {
     const Tokenizer tokenizer = Tokenizer::load(model_folder(arguments->model, environment));
     const std::string ids = text_or_stdin(arguments->ids);

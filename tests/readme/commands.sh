@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # commands.sh ROOT PROGRAM: runs the example of each row of README's table of commands in an empty folder, and fails if
-# one fails or prints nothing.
+# one fails or prints nothing, or is not the example that the command's help ends with.
 set -euo pipefail
 root=$1
 program=$2
@@ -19,6 +19,10 @@ for row in "${rows[@]}"; do
   command=${row%%$'\t'*}
   example=${row#*$'\t'}
   [[ $example == "lille $command"* ]] || { printf '%s: its example is "%s"\n' "$command" "$example"; n_failed=$((n_failed + 1)); }
+  [[ $(lille "$command" --help | tail -n 1) == "Example: $example" ]] || {
+    printf '%s: its help ends with another example\n' "$command"
+    n_failed=$((n_failed + 1))
+  }
   if ! eval "$example" >stdout 2>stderr </dev/null; then
     printf '%s failed: %s\n' "$example" "$(tail -n 3 stderr)"
     n_failed=$((n_failed + 1))
