@@ -24,6 +24,7 @@ test|libgtest-dev|the test framework
 test|libpcre2-dev|an independent reading of the tokenizer's split pattern, for tests and the tokenizer benchmark
 test|libbenchmark-dev|the benchmark programs; built with the tests so that they cannot rot
 test|clang-format|checks the layout of the code, where it is version 14 as on Debian 12
+test|doxygen|makes the reference page of the public headers and finds what is not documented
 test|mandoc|checks the manual pages
 test|pkgconf|checks that other projects find the installed library by pkg-config
 fuzz|clang|libFuzzer

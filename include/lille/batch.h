@@ -63,8 +63,8 @@ class BatchGenerator {
 
 /// A prompt for batch_generate.
 struct BatchPrompt {
-  std::vector<int32_t> tokens;
-  StreamOptions options;
+  std::vector<int32_t> tokens;  ///< At least one.
+  StreamOptions options;        ///< Of this answer alone.
 };
 
 /// What batch_generate has for one prompt.

@@ -64,6 +64,7 @@ class ChatSession {
   /// @param session  outlives this object; may be used for other things between answers.
   /// @throws Error(kInvalidArgument) if the tokenizer's vocabulary is not the model's.
   ChatSession(Session& session, Tokenizer tokenizer, Form form);
+  /// With the form as the model was trained.
   ChatSession(Session& session, Tokenizer tokenizer) : ChatSession(session, std::move(tokenizer), Form()) {}
 
   /// Says something to the model and returns its answer; both become part of the conversation. A canceled
@@ -85,6 +86,7 @@ class ChatSession {
   /// Takes back the last turn; returns false if there is none.
   bool undo();
 
+  /// What was said so far.
   const Conversation& conversation() const noexcept { return conversation_; }
   /// Goes on with another conversation; an empty one starts anew.
   /// @throws Error(kInvalidArgument) as check_conversation; the conversation then stays as it was.

@@ -23,8 +23,10 @@ enum class ErrorCode {
 /// line.
 class Error : public std::runtime_error {
  public:
+  /// An error of this kind; `message` is what what() returns.
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
 
+  /// The kind of failure.
   ErrorCode code() const noexcept { return code_; }
 
  private:

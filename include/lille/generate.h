@@ -53,7 +53,7 @@ struct GenerateStepOptions {
 
 /// One generated token.
 struct GenerateStepResult {
-  int32_t token = 0;
+  int32_t token = 0;                ///< Its id.
   std::span<const float> logprobs;  ///< (vocab_size), before the sampler's filters; valid until the next step
 };
 
@@ -84,6 +84,7 @@ class GenerateStep {
 /// refuse a prompt that is too long.
 struct StreamOptions : GenerateStepOptions {
   StreamOptions() = default;
+  /// These options of tokens, and no others.
   StreamOptions(GenerateStepOptions options) : GenerateStepOptions(std::move(options)) {}
 
   /// The answer ends before the first of these that stands in it; UTF-8, none of them empty.
@@ -102,8 +103,8 @@ std::string_view finish_reason_name(FinishReason reason) noexcept;
 
 /// A token and its log-probability.
 struct TokenLogprob {
-  int32_t token = 0;
-  float logprob = 0;
+  int32_t token = 0;  ///< Its id.
+  float logprob = 0;  ///< ln of its probability.
 };
 
 /// One piece of an answer.
@@ -128,7 +129,7 @@ struct GenerationResponse {
 
 /// The responses of one answer, taken together.
 struct WholeAnswer {
-  std::string text;
+  std::string text;                  ///< All pieces, one after the other.
   std::vector<TokenLogprob> tokens;  ///< In order, an end token included.
   /// GenerationResponse::top_logprobs of each token; empty if none were asked for.
   std::vector<std::vector<TokenLogprob>> top_logprobs;

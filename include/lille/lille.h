@@ -2,6 +2,7 @@
 
 /// The whole public interface of the library.
 
+#include "lille/batch.h"
 #include "lille/chat.h"
 #include "lille/error.h"
 #include "lille/generate.h"

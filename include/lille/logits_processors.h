@@ -33,7 +33,9 @@ class LogitsProcessor {
 class LogitsProcessors {
  public:
   LogitsProcessors() = default;
+  /// Clones each processor.
   LogitsProcessors(const LogitsProcessors& other);
+  /// Clones each processor.
   LogitsProcessors& operator=(const LogitsProcessors& other);
   LogitsProcessors(LogitsProcessors&&) noexcept = default;
   LogitsProcessors& operator=(LogitsProcessors&&) noexcept = default;
@@ -49,7 +51,9 @@ class LogitsProcessors {
   /// Calls rollback(n_tokens) of each.
   void rollback(int64_t n_tokens);
 
+  /// How many processors there are.
   size_t size() const noexcept { return processors_.size(); }
+  /// Whether there are none.
   bool empty() const noexcept { return processors_.empty(); }
 
  private:

@@ -33,16 +33,16 @@ enum class RopeSource {
 
 /// Perplexity of the built-in text under one layout, over the tokens read until the choice was clear.
 struct RopePerplexity {
-  RopeLayout layout = RopeLayout::kInterleaved;
-  double perplexity = 0;
+  RopeLayout layout = RopeLayout::kInterleaved;  ///< What was measured.
+  double perplexity = 0;                         ///< exp of the mean loss.
 };
 
 /// The rotary layout of a model and how it was found (docs/ROPE.md).
 struct RopeChoice {
-  RopeLayout layout = RopeLayout::kInterleaved;
-  RopeSource source = RopeSource::kDefault;
-  std::vector<RopePerplexity> perplexities;  ///< One for each layout if it was measured or remembered.
-  int64_t n_tokens = 0;                      ///< Predictions compared under each layout.
+  RopeLayout layout = RopeLayout::kInterleaved;  ///< The one that is used.
+  RopeSource source = RopeSource::kDefault;      ///< Where it came from.
+  std::vector<RopePerplexity> perplexities;      ///< One for each layout if it was measured or remembered.
+  int64_t n_tokens = 0;                          ///< Predictions compared under each layout.
 };
 
 /// How Model::load loads.
@@ -52,6 +52,9 @@ struct LoadOptions {
   int64_t n_threads = 0;                  ///< For checking and measuring; 0: every usable processor.
   std::string kernels;                    ///< Kernel table by name; empty: the best this machine runs.
   WarningCallback on_warning;             ///< May be empty.
+  /// Called while a layout is measured, which takes seconds with a large model, with the passes that are done
+  /// and the most there may be; measuring ends as soon as the choice is clear. May be empty.
+  std::function<void(int64_t n_done, int64_t n_total)> on_progress;
 };
 
 /// A Lille checkpoint, mapped and checked. Immutable and shared by threads; a copy is another handle to the
@@ -95,6 +98,7 @@ enum class CacheType { kF32, kBF16 };
 /// Holds up to block_size tokens; memory is taken as it fills.
 class PromptCache {
  public:
+  /// An empty cache for this model.
   explicit PromptCache(const Model& model, CacheType type = CacheType::kF32);
   ~PromptCache();
   PromptCache(PromptCache&&) noexcept;
@@ -122,9 +126,9 @@ enum class LogitsFor { kNone, kLast, kAll };
 
 /// One sequence's part of a forward pass.
 struct BatchItem {
-  std::span<const int32_t> tokens;  ///< At least one; they follow what the cache holds.
-  PromptCache* cache = nullptr;     ///< Each item has its own; it grows by tokens.size().
-  LogitsFor logits = LogitsFor::kLast;
+  std::span<const int32_t> tokens;      ///< At least one; they follow what the cache holds.
+  PromptCache* cache = nullptr;         ///< Each item has its own; it grows by tokens.size().
+  LogitsFor logits = LogitsFor::kLast;  ///< Of which tokens.
 };
 
 /// Sees what goes on inside a forward pass. Hidden states are those of the pass itself; attention weights are
@@ -147,15 +151,16 @@ class Observer {
 struct ForwardOptions {
   std::stop_token cancel;                                            ///< Looked at before each block.
   std::function<void(int64_t n_done, int64_t n_layer)> on_progress;  ///< After each block; may be empty.
-  Observer* observer = nullptr;
+  Observer* observer = nullptr;                                      ///< May be null.
 };
 
 /// Logits of a forward pass, valid until the session's next one.
 struct Logits {
   std::span<const float> values;  ///< (n_rows, vocab_size), in the order of the batch items
-  int64_t n_rows = 0;
-  int64_t vocab_size = 0;
+  int64_t n_rows = 0;             ///< As many as the items asked for.
+  int64_t vocab_size = 0;         ///< Numbers of a row.
 
+  /// (vocab_size), row_idx from 0 to n_rows - 1.
   std::span<const float> row(int64_t row_idx) const {
     return values.subspan(static_cast<std::size_t>(row_idx * vocab_size),
                           static_cast<std::size_t>(vocab_size));

@@ -24,9 +24,9 @@ std::optional<Overflow> overflow_from_name(std::string_view name) noexcept;
 
 /// A prompt that the context has room for, and what was left out of it.
 struct FittedPrompt {
-  std::vector<int32_t> tokens;
-  int64_t n_dropped_tokens = 0;
-  int64_t n_dropped_turns = 0;  ///< With kTrimTurns; a turn is a question with its answer.
+  std::vector<int32_t> tokens;   ///< At least one, at most n_context.
+  int64_t n_dropped_tokens = 0;  ///< Tokens that were left out.
+  int64_t n_dropped_turns = 0;   ///< With kTrimTurns; a turn is a question with its answer.
 };
 
 /// Cuts a prompt that has more than n_context tokens; a shorter one stays as it is. A cut prompt leaves room

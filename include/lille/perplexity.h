@@ -20,7 +20,7 @@ struct PerplexityResult {
 /// What perplexity() tells and obeys while it runs.
 struct PerplexityOptions {
   std::function<void(int64_t n_done, int64_t n_windows)> on_progress;  ///< After each window; may be empty.
-  std::stop_token cancel;
+  std::stop_token cancel;  ///< Looked at between blocks of the model.
 };
 
 /// How well the model predicts a text: windows of block_size inputs without overlap, each from an empty

@@ -10,7 +10,7 @@ namespace lille {
 /// pure function of it. Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011); mlx
 /// mlx/random.cpp.
 struct RandomKey {
-  std::array<uint32_t, 2> words{};
+  std::array<uint32_t, 2> words{};  ///< The two halves of the key.
 
   bool operator==(const RandomKey&) const = default;
 };
@@ -40,6 +40,7 @@ float uniform(RandomKey key) noexcept;
 /// A value: a copy goes on as the original would have, which is how a draw is taken back.
 class RandomState {
  public:
+  /// Begins with random_key(seed).
   explicit RandomState(uint64_t seed) noexcept : state_(random_key(seed)) {}
 
   /// The key of the next draw. Splits the state as mlx does for each call without a key: the first half is

@@ -72,6 +72,7 @@ class Tokenizer {
 
   /// Ids run from 0 to vocab_size() - 1.
   int64_t vocab_size() const noexcept;
+  /// Whether an id is one of the five control tokens below.
   bool is_special(int32_t id) const noexcept;
 
   int32_t pad_token_id() const noexcept;        ///< `<|pad|>`
@@ -92,6 +93,7 @@ class Tokenizer {
 /// Source: the verbs of mlx_lm/tokenizer_utils.py StreamingDetokenizer.
 class StreamingDetokenizer {
  public:
+  /// Begins an empty text.
   explicit StreamingDetokenizer(Tokenizer tokenizer);
 
   /// Takes one id and returns what can be shown now.

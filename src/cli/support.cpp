@@ -93,7 +93,10 @@ Model load_model(const ModelOptions& options, const Environment& environment) {
   load.n_threads = options.threads;
   load.kernels = environment.forced_kernels;
   load.on_warning = [](std::string_view message) { note(fmt::format("warning: {}", message)); };
+  std::optional<ProgressBar> bar(std::in_place, "measuring the rope layout");
+  load.on_progress = [&bar](int64_t n_done, int64_t n_total) { bar->show(n_done, n_total); };
   Model model = Model::load(model_folder(options, environment), load);
+  bar.reset();
   tell_rope_choice(model.rope());
   return model;
 }

@@ -63,8 +63,8 @@ const Contender* clear_winner(std::span<const Contender> contenders) {
 
 }  // namespace
 
-RopeChoice measure_rope_layout(const Model& model, const Tokenizer& tokenizer,
-                               const SessionOptions& options) {
+RopeChoice measure_rope_layout(const Model& model, const Tokenizer& tokenizer, const SessionOptions& options,
+                               const std::function<void(int64_t n_done, int64_t n_total)>& on_progress) {
   std::vector<int32_t> ids = tokenizer.encode(kRopeText);
   LILLE_CHECK(ids.size() > kMaxTokens);
   ids.resize(kMaxTokens + 1);
@@ -74,12 +74,15 @@ RopeChoice measure_rope_layout(const Model& model, const Tokenizer& tokenizer,
 
   const Contender* winner = nullptr;
   const int64_t chunk = std::min(kChunk, model.args().block_size);
+  const int64_t n_chunks = (static_cast<int64_t>(kMaxTokens) + chunk - 1) / chunk;
+  int64_t n_passes = 0;
   for (int64_t begin = 0; begin < static_cast<int64_t>(kMaxTokens) && winner == nullptr; begin += chunk) {
     const int64_t n = std::min(chunk, static_cast<int64_t>(kMaxTokens) - begin);
     for (Contender& contender : contenders) {
       if (contender.cache.offset() + n > model.args().block_size)
         contender.cache.trim(contender.cache.offset());
       read_chunk(state, contender, ids, begin, n);
+      if (on_progress) on_progress(++n_passes, n_chunks * static_cast<int64_t>(contenders.size()));
     }
     winner = clear_winner(contenders);
   }

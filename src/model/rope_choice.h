@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -15,9 +16,11 @@ inline constexpr RopeLayout kRopeLayouts[] = {RopeLayout::kInterleaved, RopeLayo
 
 /// Measures the loss of a built-in English text under each layout, up to 128 tokens at a time, until the best
 /// one's paired difference to each of the others is beyond three standard errors, at most over 1,024 tokens.
-/// @param model  its own layout is not looked at.
+/// @param model        its own layout is not looked at.
+/// @param on_progress  called after each pass, as LoadOptions::on_progress; may be empty.
 /// @return the winner with source kMeasured, or interleaved with source kDefault where none is clearly best.
-RopeChoice measure_rope_layout(const Model& model, const Tokenizer& tokenizer, const SessionOptions& options);
+RopeChoice measure_rope_layout(const Model& model, const Tokenizer& tokenizer, const SessionOptions& options,
+                               const std::function<void(int64_t n_done, int64_t n_total)>& on_progress);
 
 /// The layouts measured by earlier loads, in one file of a cache folder. A checkpoint is known by the path,
 /// size and time of change of each of its files. What cannot be read counts as empty and what cannot be

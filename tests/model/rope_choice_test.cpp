@@ -27,9 +27,18 @@ TEST(MeasureRopeLayout, TextIsLongEnough) {
 TEST(MeasureRopeLayout, FindsTheLayoutOfTheModelInTheRepository) {
   const test::TemporaryFolder folder;
   copy_without_layout(test::source_path("models/lille-tiny-8bit"), folder.path());
-  const Model model = Model::load(folder.path());
+  std::vector<int64_t> progress;
+  LoadOptions options;
+  options.on_progress = [&progress](int64_t n_done, int64_t n_total) {
+    progress.push_back(n_done);
+    EXPECT_EQ(n_total, 3 * 1024 / 128) << "three layouts, 1024 tokens in passes of 128";
+  };
+  const Model model = Model::load(folder.path(), options);
   EXPECT_EQ(model.rope().layout, RopeLayout::kInterleaved);
   EXPECT_EQ(model.rope().source, RopeSource::kMeasured);
+  ASSERT_EQ(static_cast<int64_t>(progress.size()), 3 * model.rope().n_tokens / 128);
+  for (std::size_t idx = 0; idx < progress.size(); ++idx)
+    EXPECT_EQ(progress[idx], static_cast<int64_t>(idx) + 1);
   EXPECT_LE(model.rope().n_tokens, 256) << "a trained model is decided early";
   ASSERT_EQ(model.rope().perplexities.size(), 3u);
 }
