@@ -8,6 +8,9 @@ find_package(CLI11 2.1 REQUIRED)
 find_package(Utf8proc REQUIRED)
 find_package(ZLIB 1.2.9 REQUIRED)
 
+# Only its header is used: XXH3 is compiled in.
+find_path(XXHASH_INCLUDE xxhash.h REQUIRED)
+
 if(LILLE_DEVELOPER_MODE)
   find_package(GTest 1.12 REQUIRED)
   find_package(benchmark 1.7 REQUIRED)

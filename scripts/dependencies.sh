@@ -20,6 +20,7 @@ build|libfmt-dev|formats messages and reports
 build|libcli11-dev|the program's options and help
 build|zlib1g-dev|inflates the members of PyTorch's .pt files and checks their CRCs
 build|libutf8proc-dev|Unicode classes of letters and digits for the tokenizer's split pattern
+build|libxxhash-dev|a fast hash of weights and of saved prompt caches; its header alone
 test|libgtest-dev|the test framework
 test|libpcre2-dev|an independent reading of the tokenizer's split pattern, for tests and the tokenizer benchmark
 test|libbenchmark-dev|the benchmark programs; built with the tests so that they cannot rot

@@ -11,6 +11,7 @@
 #include "lille/model_args.h"
 #include "lille/overflow.h"
 #include "lille/perplexity.h"
+#include "lille/prompt_cache.h"
 #include "lille/random.h"
 #include "lille/sampler.h"
 #include "lille/tokenizer.h"

@@ -94,8 +94,9 @@ class Model {
 /// Element type of cached keys and values: they are rounded to it before their first use.
 enum class CacheType { kF32, kBF16 };
 
-/// The keys and values of one sequence in every layer, and with them its position: mlx-lm's list of KVCache.
-/// Holds up to block_size tokens; memory is taken as it fills.
+/// The keys and values of one sequence in every layer, and with them its tokens and its position: mlx-lm's
+/// list of KVCache. Holds up to block_size tokens; memory is taken as it fills. Serves the model it was made
+/// for and keeps that one's files mapped.
 class PromptCache {
  public:
   /// An empty cache for this model.
@@ -104,16 +105,27 @@ class PromptCache {
   PromptCache(PromptCache&&) noexcept;
   PromptCache& operator=(PromptCache&&) noexcept;
 
-  /// Tokens in the cache: the position of the next one.
+  /// The number of tokens in the cache: the position of the next one.
   int64_t offset() const noexcept;
+  /// The ids of those tokens, position 0 first; valid until the cache changes.
+  std::span<const int32_t> tokens() const noexcept { return tokens_; }
   /// Forgets the last n_tokens tokens, or all if there are fewer; returns how many it forgot.
   int64_t trim(int64_t n_tokens) noexcept;
   /// Tokens it can hold.
   int64_t capacity() const noexcept;
+  /// Element type of its keys and values.
+  CacheType type() const noexcept;
+  /// What it was made for.
+  const Model& model() const noexcept { return model_; }
+  /// Name of the kernel table whose passes filled it; empty while the cache is.
+  std::string_view kernels() const noexcept { return kernels_; }
 
  private:
   friend struct Access;
+  Model model_;
   std::vector<KVCache> layers_;
+  std::vector<int32_t> tokens_;
+  std::string kernels_;
 };
 
 /// The name mlx-lm has for it.
@@ -192,10 +204,10 @@ class Session {
 
   /// One forward pass over sequences of any lengths. The logits of a row depend on its own sequence only, bit
   /// for bit: not on the other items, on the number of threads, or on how the sequence was cut into passes.
-  /// If it throws, every cache has the offset it had before.
+  /// If it throws, every cache has the tokens it had before.
   /// @throws Error(kInvalidArgument) for an empty item, an id outside the vocabulary, a cache that two items
-  ///   share or that belongs to a model of another shape, more tokens than the context holds;
-  ///   Error(kCanceled).
+  ///   share, that was made for another model or filled by another kernel table, more tokens than the context
+  ///   holds; Error(kCanceled).
   Logits forward(std::span<const BatchItem> batch, const ForwardOptions& options = {});
 
   /// How badly each row of logits predicted its target: -log softmax(row)[target], nats, in double.

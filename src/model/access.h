@@ -15,6 +15,10 @@ struct Access {
   /// One KVCache for each layer, the first layer first.
   static std::span<KVCache> layers(PromptCache& cache) noexcept;
   static std::span<const KVCache> layers(const PromptCache& cache) noexcept;
+  /// Notes which tokens the layers have taken up, and whose pass computed them.
+  static void append(PromptCache& cache, std::span<const int32_t> tokens, std::string_view kernels);
+  /// Makes every layer, wherever it stands, and the tokens end at `offset`, which is none of the future's.
+  static void rewind(PromptCache& cache, int64_t offset) noexcept;
 };
 
 /// What a Session owns.

@@ -45,13 +45,32 @@ void KVCache::append(std::byte* target, ops::Rows rows) const {
   }
 }
 
+std::span<const std::byte> KVCache::held(const AlignedBuffer<std::byte>& all,
+                                         int64_t head_idx) const noexcept {
+  const int64_t token_bytes = head_dim_ * element_bytes_;
+  return {all.data() + head_idx * capacity_ * token_bytes, static_cast<std::size_t>(offset_ * token_bytes)};
+}
+
+void KVCache::assign(int64_t n_tokens, std::span<const std::byte> keys, std::span<const std::byte> values) {
+  const auto head_bytes = static_cast<std::size_t>(n_tokens * head_dim_ * element_bytes_);
+  const auto n_heads = static_cast<std::size_t>(n_kv_heads_);
+  LILLE_CHECK(n_tokens >= 0 && n_tokens <= capacity_);
+  LILLE_CHECK(keys.size() == n_heads * head_bytes && values.size() == keys.size());
+  const auto stride = static_cast<std::size_t>(capacity_ * head_dim_ * element_bytes_);
+  for (std::size_t head_idx = 0; head_idx < n_heads && head_bytes > 0; ++head_idx) {
+    std::memcpy(keys_.data() + head_idx * stride, keys.data() + head_idx * head_bytes, head_bytes);
+    std::memcpy(values_.data() + head_idx * stride, values.data() + head_idx * head_bytes, head_bytes);
+  }
+  offset_ = n_tokens;
+}
+
 int64_t KVCache::trim(int64_t n_tokens) noexcept {
   const int64_t n_trimmed = std::clamp<int64_t>(n_tokens, 0, offset_);
   offset_ -= n_trimmed;
   return n_trimmed;
 }
 
-PromptCache::PromptCache(const Model& model, CacheType type) {
+PromptCache::PromptCache(const Model& model, CacheType type) : model_(model) {
   layers_.reserve(static_cast<std::size_t>(model.args().n_layer));
   for (int64_t layer_idx = 0; layer_idx < model.args().n_layer; ++layer_idx)
     layers_.emplace_back(model.args(), type);
@@ -68,9 +87,24 @@ int64_t PromptCache::capacity() const noexcept { return layers_.front().capacity
 std::span<KVCache> Access::layers(PromptCache& cache) noexcept { return cache.layers_; }
 std::span<const KVCache> Access::layers(const PromptCache& cache) noexcept { return cache.layers_; }
 
+void Access::append(PromptCache& cache, std::span<const int32_t> tokens, std::string_view kernels) {
+  cache.kernels_ = kernels;
+  cache.tokens_.insert(cache.tokens_.end(), tokens.begin(), tokens.end());
+}
+
+void Access::rewind(PromptCache& cache, int64_t offset) noexcept {
+  for (KVCache& layer : cache.layers_) layer.trim(layer.offset() - offset);
+  cache.tokens_.resize(std::min(cache.tokens_.size(), static_cast<std::size_t>(offset)));
+  if (offset == 0) cache.kernels_.clear();
+}
+
+CacheType PromptCache::type() const noexcept {
+  return layers_.front().kind() == kernels::FloatKind::kBF16 ? CacheType::kBF16 : CacheType::kF32;
+}
+
 int64_t PromptCache::trim(int64_t n_tokens) noexcept {
-  int64_t n_trimmed = 0;
-  for (KVCache& layer : layers_) n_trimmed = layer.trim(n_tokens);
+  const int64_t n_trimmed = std::clamp<int64_t>(n_tokens, 0, offset());
+  Access::rewind(*this, offset() - n_trimmed);
   return n_trimmed;
 }
 

@@ -33,11 +33,21 @@ class KVCache {
   /// @param keys, values  (n_tokens, n_kv_heads * head_dim); n_tokens must fit (Session::forward checks it).
   View update_and_fetch(ops::Rows keys, ops::Rows values);
 
+  /// The keys and values of one head at the positions that are held: (offset, head_dim), as bytes.
+  std::span<const std::byte> keys(int64_t head_idx) const noexcept { return held(keys_, head_idx); }
+  std::span<const std::byte> values(int64_t head_idx) const noexcept { return held(values_, head_idx); }
+
+  /// Holds n_tokens tokens, whatever it held before.
+  /// @param n_tokens      from 0 to capacity().
+  /// @param keys, values  (n_kv_heads, n_tokens, head_dim) of the cache's type, as bytes at any address.
+  void assign(int64_t n_tokens, std::span<const std::byte> keys, std::span<const std::byte> values);
+
   /// Forgets the last n_tokens tokens, or all if there are fewer; returns how many it forgot.
   int64_t trim(int64_t n_tokens) noexcept;
 
  private:
   void append(std::byte* target, ops::Rows rows) const;
+  std::span<const std::byte> held(const AlignedBuffer<std::byte>& all, int64_t head_idx) const noexcept;
 
   int64_t n_kv_heads_;
   int64_t head_dim_;

@@ -4,11 +4,12 @@
 #include <thread>
 
 #include "base/check.h"
+#include "base/text.h"
 
 namespace lille {
 namespace {
 
-// Puts every cache back to where it was if a pass does not finish.
+// Puts every cache back to where it was unless a pass finishes.
 class CacheRollback {
  public:
   explicit CacheRollback(std::span<const BatchItem> batch) : batch_(batch) {
@@ -16,8 +17,7 @@ class CacheRollback {
   }
   ~CacheRollback() {
     if (kept_) return;
-    for (std::size_t idx = 0; idx < batch_.size(); ++idx)
-      for (KVCache& layer : Access::layers(*batch_[idx].cache)) layer.trim(layer.offset() - offsets_[idx]);
+    for (std::size_t idx = 0; idx < batch_.size(); ++idx) Access::rewind(*batch_[idx].cache, offsets_[idx]);
   }
   CacheRollback(const CacheRollback&) = delete;
   CacheRollback& operator=(const CacheRollback&) = delete;
@@ -29,26 +29,31 @@ class CacheRollback {
   bool kept_ = false;
 };
 
-void check_cache(const BatchItem& item, std::size_t item_idx, const ModelArgs& args) {
-  if (item.cache == nullptr)
+void check_cache(const BatchItem& item, std::size_t item_idx, const ModelParts& parts,
+                 std::string_view kernels) {
+  if (item.cache == nullptr || Access::layers(*item.cache).empty())
     raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected a cache, got none", item_idx);
-  const std::span<KVCache> layers = Access::layers(*item.cache);
-  const auto fits = [&](const KVCache& layer) {
-    return layer.n_kv_heads() == args.n_kv_heads && layer.head_dim() == args.head_dim() &&
-           layer.capacity() == args.block_size && layer.offset() == layers[0].offset();
-  };
-  if (static_cast<int64_t>(layers.size()) != args.n_layer || !std::ranges::all_of(layers, fits))
-    raise(ErrorCode::kInvalidArgument, "[forward] item {}: the cache was made for a model of another shape",
-          item_idx);
+  if (&Access::parts(item.cache->model()) != &parts)
+    raise(
+        ErrorCode::kInvalidArgument,
+        "[forward] item {}: expected a cache of this session's model, got one that was made for the model of "
+        "{}. Hint: make it with make_prompt_cache(session.model())",
+        item_idx, printable_path(item.cache->model().folder()));
+  if (item.cache->offset() > 0 && item.cache->kernels() != kernels)
+    raise(ErrorCode::kInvalidArgument,
+          "[forward] item {}: expected a cache filled by {} kernels, as this session has, got one filled by "
+          "{}. Hint: kernels differ in the last places; start with an empty cache",
+          item_idx, kernels, printable(item.cache->kernels()));
 }
 
-void check_batch(std::span<const BatchItem> batch, const ModelArgs& args) {
+void check_batch(std::span<const BatchItem> batch, const ModelParts& parts, std::string_view kernels) {
+  const ModelArgs& args = parts.args;
   if (batch.empty()) raise(ErrorCode::kInvalidArgument, "[forward] expected at least one sequence, got none");
   for (std::size_t item_idx = 0; item_idx < batch.size(); ++item_idx) {
     const BatchItem& item = batch[item_idx];
     const BatchItem& first = batch.front();
-    check_cache(item, item_idx, args);
-    if (Access::layers(*item.cache)[0].kind() != Access::layers(*first.cache)[0].kind())
+    check_cache(item, item_idx, parts, kernels);
+    if (item.cache->type() != first.cache->type())
       raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected all caches of a pass to have one type",
             item_idx);
     if (item.tokens.empty())
@@ -127,12 +132,13 @@ std::vector<double> Session::cross_entropy(const Logits& logits, std::span<const
 
 Logits forward_pass(const ModelParts& parts, SessionState& state, std::span<const BatchItem> batch,
                     const ForwardOptions& options) {
-  check_batch(batch, parts.args);
+  check_batch(batch, parts, state.device.kernels.name);
   Pass pass = make_pass(parts, state, batch, options);
   const auto n_logit_rows = static_cast<int64_t>(pass.logit_rows.size());
   state.workspace.resize(parts.args, static_cast<int64_t>(pass.ids.size()), n_logit_rows);
   CacheRollback rollback(batch);
   parts.transformer.forward(pass);
+  for (const BatchItem& item : batch) Access::append(*item.cache, item.tokens, state.device.kernels.name);
   rollback.keep();
   const ops::Rows logits = state.workspace.logits;
   return {{logits.data, static_cast<std::size_t>(n_logit_rows * logits.n_cols)}, n_logit_rows, logits.n_cols};

@@ -67,6 +67,31 @@ TEST_F(KVCacheTest, TrimForgetsFromTheEndAndNeverMoreThanThereIs) {
   EXPECT_EQ(cache.offset(), 0);
 }
 
+TEST_F(KVCacheTest, AssignTakesWhatKeysAndValuesGive) {
+  for (const CacheType type : {CacheType::kF32, CacheType::kBF16}) {
+    KVCache cache(args_, type);
+    cache.update_and_fetch(keys(0, 5), values(0, 5));
+    cache.trim(1);
+    const std::size_t head_bytes = 4 * 2 * (type == CacheType::kF32 ? 4 : 2);
+    std::vector<std::byte> all_keys;
+    std::vector<std::byte> all_values;
+    for (int64_t head_idx = 0; head_idx < 2; ++head_idx) {
+      ASSERT_EQ(cache.keys(head_idx).size(), head_bytes);
+      all_keys.insert(all_keys.end(), cache.keys(head_idx).begin(), cache.keys(head_idx).end());
+      all_values.insert(all_values.end(), cache.values(head_idx).begin(), cache.values(head_idx).end());
+    }
+    KVCache other(args_, type);
+    other.update_and_fetch(keys(2, 7), values(2, 7));
+    other.assign(4, all_keys, all_values);
+    EXPECT_EQ(other.offset(), 4);
+    for (int64_t head_idx = 0; head_idx < 2; ++head_idx) {
+      EXPECT_TRUE(std::ranges::equal(other.keys(head_idx), cache.keys(head_idx)));
+      EXPECT_TRUE(std::ranges::equal(other.values(head_idx), cache.values(head_idx)));
+      EXPECT_FALSE(std::ranges::equal(other.keys(head_idx), other.values(head_idx)));
+    }
+  }
+}
+
 TEST_F(KVCacheTest, RefusesMoreThanItHolds) {
   KVCache cache(args_, CacheType::kF32);
   cache.update_and_fetch(keys(0, 9), values(0, 9));
@@ -81,6 +106,26 @@ TEST(PromptCache, HasOneLayerForEachOfTheModel) {
   EXPECT_EQ(cache.capacity(), 64);
   EXPECT_EQ(cache.offset(), 0);
   EXPECT_EQ(cache.trim(1), 0);
+  EXPECT_EQ(cache.type(), CacheType::kF32);
+  EXPECT_EQ(make_prompt_cache(model, CacheType::kBF16).type(), CacheType::kBF16);
+}
+
+TEST(PromptCache, KnowsItsTokensAndWhoFilledIt) {
+  const Model model = test::load_model(test::source_path("tests/golden/mlx/toy"));
+  Session session(model, {1, ""});
+  PromptCache cache = make_prompt_cache(model);
+  EXPECT_TRUE(cache.tokens().empty());
+  EXPECT_EQ(cache.kernels(), "");
+  const std::vector<int32_t> ids = {7, 8, 9, 10};
+  for (const BatchItem& item : {BatchItem{std::span(ids).first(3), &cache}, BatchItem{{&ids[3], 1}, &cache}})
+    session.forward(std::span(&item, 1));
+  EXPECT_TRUE(std::ranges::equal(cache.tokens(), ids));
+  EXPECT_EQ(cache.kernels(), session.kernels());
+  EXPECT_EQ(cache.trim(2), 2);
+  EXPECT_TRUE(std::ranges::equal(cache.tokens(), std::vector<int32_t>{7, 8}));
+  EXPECT_EQ(cache.trim(9), 2);
+  EXPECT_TRUE(cache.tokens().empty());
+  EXPECT_EQ(cache.kernels(), "") << "any session may fill it again";
 }
 
 }  // namespace

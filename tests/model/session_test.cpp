@@ -184,7 +184,22 @@ TEST_F(SessionErrors, BadBatches) {
   expect_refused("item 1: expected all caches of a pass to have one type",
                  {{ids_, &cache_}, {ids_, &narrow}});
   PromptCache foreign = make_prompt_cache(test::load_model(test::source_path("tests/golden/mlx/odd")));
-  expect_refused("item 0: the cache was made for a model of another shape", {{ids_, &foreign}});
+  expect_refused("item 0: expected a cache of this session's model", {{ids_, &foreign}});
+}
+
+TEST_F(SessionErrors, ACacheOfTheSameShapeButOfAnotherModelOrOtherKernels) {
+  PromptCache foreign =
+      make_prompt_cache(test::load_model(test::source_path("tests/golden/mlx/toy"), RopeLayout::kHalf));
+  expect_refused("item 0: expected a cache of this session's model", {{ids_, &foreign}});
+  Session reference(model_, {1, "reference"});
+  const BatchItem item = {ids_, &cache_};
+  reference.forward(std::span(&item, 1));
+  if (session_.kernels() == "reference") GTEST_SKIP() << "this machine has no other kernels";
+  test::expect_error(ErrorCode::kInvalidArgument, "got one filled by reference",
+                     [&] { session_.forward(std::span(&item, 1)); });
+  cache_.trim(3);
+  session_.forward(std::span(&item, 1));
+  EXPECT_EQ(cache_.kernels(), session_.kernels());
 }
 
 TEST_F(SessionErrors, IdsOutsideTheVocabulary) {
@@ -225,6 +240,7 @@ TEST_F(SessionErrors, CancelLeavesTheCacheAsItWas) {
                      [&] { session_.forward(std::span(&first, 1), options); });
   EXPECT_EQ(n_layers_done, 1) << "canceled after the first block";
   for (const KVCache& layer : Access::layers(cache_)) EXPECT_EQ(layer.offset(), 3);
+  EXPECT_TRUE(std::ranges::equal(cache_.tokens(), ids_));
 }
 
 TEST(Observer, AttentionWeightsAddUpToOneAndAreCausal) {
