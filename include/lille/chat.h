@@ -96,7 +96,6 @@ class ChatSession {
   std::vector<int32_t> tokens_from(std::size_t message_idx) const;
   FittedPrompt fit(const StreamOptions& options) const;
   void forget_turns(int64_t n_turns);
-  std::size_t keep_common_prefix(const std::vector<int32_t>& prompt);
   ChatReply generate_answer(StreamOptions options, const OnResponse& on_response);
   ChatReply answer_last(StreamOptions options, const OnResponse& on_response);
 
@@ -105,7 +104,6 @@ class ChatSession {
   Form form_;
   Conversation conversation_;
   PromptCache cache_;
-  std::vector<int32_t> cached_;  ///< The tokens in cache_.
 };
 
 }  // namespace lille

@@ -14,6 +14,7 @@
 #include "lille/logits_processors.h"
 #include "lille/model.h"
 #include "lille/overflow.h"
+#include "lille/prompt_cache.h"
 #include "lille/random.h"
 #include "lille/sampler.h"
 #include "lille/tokenizer.h"
@@ -41,12 +42,17 @@ void check_vocabulary(const Tokenizer& tokenizer, const ModelArgs& args);
 
 /// How tokens are generated; the names are mlx-lm's.
 struct GenerateStepOptions {
-  int64_t max_tokens = 256;             ///< At most so many tokens; the context may end before. 0: none.
-  std::optional<Sampler> sampler;       ///< Empty: the most likely token.
-  uint64_t seed = 0;                    ///< Of this sequence's random numbers.
-  LogitsProcessors logits_processors;   ///< Applied in order to the raw logits.
-  PromptCache* prompt_cache = nullptr;  ///< Continue after its tokens; null: an empty one of its own.
-  int64_t prefill_step_size = 128;      ///< Prompt tokens of one forward pass; results do not depend on it.
+  int64_t max_tokens = 256;            ///< At most so many tokens; the context may end before. 0: none.
+  std::optional<Sampler> sampler;      ///< Empty: the most likely token.
+  uint64_t seed = 0;                   ///< Of this sequence's random numbers.
+  LogitsProcessors logits_processors;  ///< Applied in order to the raw logits.
+  /// Continue after its tokens, which processors see too; null: an empty one of its own. The last token of an
+  /// answer is never read into it. With max_tokens 0 the prompt is.
+  PromptCache* prompt_cache = nullptr;
+  /// The prompt is the whole one: it does not follow what is in the prompt cache, but as much of that as is
+  /// its beginning is not read again, and the rest of the cache is forgotten (lille/prompt_cache.h).
+  bool reuse_prefix = false;
+  int64_t prefill_step_size = 128;  ///< Prompt tokens of one forward pass; results do not depend on it.
   std::function<void(int64_t n_processed, int64_t n_prompt)> prompt_progress_callback;  ///< May be empty.
   std::stop_token cancel;  ///< Looked at between blocks of the model.
 };
@@ -90,7 +96,7 @@ struct StreamOptions : GenerateStepOptions {
   /// The answer ends before the first of these that stands in it; UTF-8, none of them empty.
   std::vector<std::string> stop;
   int64_t top_logprobs = 0;  ///< So many of the likeliest tokens in each response, from 0 to vocab_size.
-  /// For a prompt longer than the context. A prompt after tokens in a prompt cache is not cut.
+  /// For a prompt longer than the context. A prompt that follows a prompt cache is not cut.
   Overflow overflow = Overflow::kError;
 };
 
@@ -112,17 +118,18 @@ struct TokenLogprob {
 struct GenerationResponse {
   /// What can be shown now: whole UTF-8 characters; empty while they may be the beginning of a stop string.
   std::string text;
-  std::optional<int32_t> token;               ///< The token of this response; none if max_tokens is 0.
-  std::span<const float> logprobs;            ///< (vocab_size) of the step; valid until the next response
-  float logprob = 0;                          ///< Of the token, before the sampler's filters.
-  std::vector<TokenLogprob> top_logprobs;     ///< StreamOptions::top_logprobs of them, the likeliest first.
-  int64_t prompt_tokens = 0;                  ///< Without those that were left out.
-  int64_t n_dropped_tokens = 0;               ///< Of the prompt: left out because of StreamOptions::overflow.
-  int64_t n_dropped_turns = 0;                ///< Whole turns among them.
-  double prompt_tps = 0;                      ///< Prompt tokens per second.
-  double prompt_s = 0;                        ///< Seconds until the first token was known.
-  int64_t generation_tokens = 0;              ///< Tokens generated so far, the end token included.
-  double generation_tps = 0;                  ///< Generated tokens per second after the prompt.
+  std::optional<int32_t> token;            ///< The token of this response; none if max_tokens is 0.
+  std::span<const float> logprobs;         ///< (vocab_size) of the step; valid until the next response
+  float logprob = 0;                       ///< Of the token, before the sampler's filters.
+  std::vector<TokenLogprob> top_logprobs;  ///< StreamOptions::top_logprobs of them, the likeliest first.
+  int64_t prompt_tokens = 0;               ///< Without those that were left out.
+  int64_t n_dropped_tokens = 0;            ///< Of the prompt: left out because of StreamOptions::overflow.
+  int64_t n_dropped_turns = 0;             ///< Whole turns among them.
+  int64_t n_cached_tokens = 0;             ///< Of prompt_tokens: reused (GenerateStepOptions::reuse_prefix).
+  double prompt_tps = 0;                   ///< Prompt tokens per second, without the reused ones.
+  double prompt_s = 0;                     ///< Seconds until the first token was known.
+  int64_t generation_tokens = 0;           ///< Tokens generated so far, the end token included.
+  double generation_tps = 0;               ///< Generated tokens per second after the prompt.
   std::optional<FinishReason> finish_reason;  ///< In the last response only.
   std::string stop;                           ///< The stop string that ended the answer; empty if none did.
 };

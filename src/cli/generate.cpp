@@ -15,6 +15,7 @@ struct GenerateArguments {
   std::string prompt;
   ModelOptions model;
   GenerationOptions generation;
+  std::optional<std::string> prompt_cache;
   bool json = false;
   bool verbose = false;
 };
@@ -33,8 +34,13 @@ std::vector<int32_t> prompt_ids(const GenerateArguments& arguments, const Tokeni
 }
 
 void tell_speed(const GenerationResponse& last, const Session& session, uint64_t seed) {
-  note(fmt::format("prompt: {} tokens, {:.1f} tokens/s, {:.3f} s to the first token", last.prompt_tokens,
-                   last.prompt_tps, last.prompt_s));
+  const std::string reused =
+      last.n_cached_tokens > 0 ? fmt::format(" ({} reused)", last.n_cached_tokens) : "";
+  const std::string speed =
+      last.generation_tokens > 0
+          ? fmt::format(", {:.1f} tokens/s, {:.3f} s to the first token", last.prompt_tps, last.prompt_s)
+          : "";
+  note(fmt::format("prompt: {} tokens{}{}", last.prompt_tokens, reused, speed));
   note(fmt::format("answer: {} tokens, {:.1f} tokens/s, ended by {}", last.generation_tokens,
                    last.generation_tps, finish_reason_name(*last.finish_reason)));
   note(fmt::format("seed {}, {} threads, {} kernels, peak memory {:.1f} MB", seed, session.n_threads(),
@@ -69,6 +75,7 @@ nlohmann::json answer_json(const Collected& answer, const GenerationOptions& opt
                          {"stop", last.stop.empty() ? nlohmann::json() : nlohmann::json(last.stop)},
                          {"seed", seed},
                          {"prompt_tokens", last.prompt_tokens},
+                         {"cached_tokens", last.n_cached_tokens},
                          {"dropped_tokens", last.n_dropped_tokens},
                          {"dropped_turns", last.n_dropped_turns},
                          {"prompt_tps", last.prompt_tps},
@@ -101,8 +108,29 @@ void tell_dropped(const GenerationResponse& last) {
                    last.n_dropped_tokens, turns));
 }
 
+// A file that cannot be written is told before the answer, not after it.
+void check_prompt_cache_path(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  std::error_code ignored;
+  if (!path.has_filename() || std::filesystem::is_directory(path, ignored))
+    raise(ErrorCode::kInvalidArgument, "--prompt-cache: expected the name of a file, got {}",
+          path.empty() ? "an empty one" : printable_path(path));
+  if (!std::filesystem::is_directory(folder, ignored))
+    raise(ErrorCode::kNotFound, "--prompt-cache: {}: no such folder. Hint: make the folder first",
+          printable_path(folder));
+}
+
+// The cache of --prompt-cache: what its file holds, or an empty one if there is no file yet.
+PromptCache open_prompt_cache(const std::filesystem::path& path, const Session& session) {
+  std::error_code failed;
+  if (std::filesystem::status(path, failed).type() == std::filesystem::file_type::not_found)
+    return make_prompt_cache(session.model());
+  return load_prompt_cache(path, session.model(), {CacheType::kF32, session.kernels()});
+}
+
 void check_arguments(const GenerateArguments& arguments) {
   check_ranges(arguments.generation);
+  if (arguments.prompt_cache) check_prompt_cache_path(*arguments.prompt_cache);
   const GenerationOptions& options = arguments.generation;
   if (!arguments.json && (options.logprobs || options.top_logprobs > 0))
     raise(ErrorCode::kInvalidArgument, "{}: expected --json beside it, which prints them",
@@ -120,6 +148,12 @@ void run_generate(const GenerateArguments& arguments, const Environment& environ
   if (!arguments.generation.seed) options.seed = std::random_device()();
   const uint64_t seed = options.seed;
 
+  std::optional<PromptCache> cache;
+  if (arguments.prompt_cache) {
+    cache = open_prompt_cache(*arguments.prompt_cache, session);
+    options.prompt_cache = &*cache;
+    options.reuse_prefix = true;
+  }
   const std::vector<int32_t> ids = prompt_ids(arguments, tokenizer, defaults);
   StreamGenerate stream(session, tokenizer, ids, std::move(options));
   if (!arguments.json && stdout_is_terminal() && arguments.prompt != "-")
@@ -129,6 +163,7 @@ void run_generate(const GenerateArguments& arguments, const Environment& environ
                                  .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
                              "\n"
                        : "\n");
+  if (cache) save_prompt_cache(*arguments.prompt_cache, *cache);
   tell_dropped(answer.last);
   if (arguments.verbose) tell_speed(answer.last, session, seed);
 }
@@ -142,6 +177,11 @@ void add_generate(CLI::App& program, const Environment& environment) {
       ->required();
   add_options(*command, arguments->model);
   add_options(*command, arguments->generation);
+  command
+      ->add_option("--prompt-cache", arguments->prompt_cache,
+                   "Do not read again what this file has of the prompt; afterwards it holds this prompt and "
+                   "answer. A new file is made; --max-tokens 0 only fills it.")
+      ->type_name("FILE");
   command->add_flag("--json", arguments->json,
                     "Print one JSON object at the end instead of text as it is made.");
   command->add_flag("--verbose", arguments->verbose, "Tell speed, seed and memory on stderr.");

@@ -39,7 +39,8 @@ std::vector<TokenLogprob> top_logprobs(std::span<const float> logprobs, int64_t 
 
 FittedPrompt fit_stream_prompt(std::span<const int32_t> prompt, const Tokenizer& tokenizer,
                                const ModelArgs& args, const StreamOptions& options) {
-  const bool is_continued = options.prompt_cache != nullptr && options.prompt_cache->offset() > 0;
+  const bool is_continued =
+      options.prompt_cache != nullptr && options.prompt_cache->offset() > 0 && !options.reuse_prefix;
   if (is_continued) return {{prompt.begin(), prompt.end()}, 0, 0};
   return fit_prompt(prompt, tokenizer, args.block_size, options.max_tokens, options.overflow);
 }
@@ -54,6 +55,8 @@ Answer::Answer(const Tokenizer& tokenizer, const ModelArgs& args, const FittedPr
       n_dropped_tokens_(prompt.n_dropped_tokens),
       n_dropped_turns_(prompt.n_dropped_turns),
       n_top_logprobs_(options.top_logprobs) {
+  if (options.prompt_cache != nullptr && options.reuse_prefix)
+    n_cached_tokens_ = reusable_prefix(*options.prompt_cache, prompt.tokens);
   check_vocabulary(tokenizer, args);
   if (n_top_logprobs_ < 0 || n_top_logprobs_ > args.vocab_size)
     raise(ErrorCode::kInvalidArgument, "[generate] top_logprobs: expected 0 to {} (vocab_size), got {}",
@@ -65,11 +68,12 @@ GenerationResponse Answer::start_response(bool has_token) {
   response.prompt_tokens = n_prompt_tokens_;
   response.n_dropped_tokens = n_dropped_tokens_;
   response.n_dropped_turns = n_dropped_turns_;
+  response.n_cached_tokens = n_cached_tokens_;
   if (!has_token) return response;
   const Clock::time_point now = Clock::now();
   if (n_generated_ == 0) first_token_ = now;
   response.prompt_s = seconds(first_token_ - start_);
-  response.prompt_tps = rate(n_prompt_tokens_, response.prompt_s);
+  response.prompt_tps = rate(n_prompt_tokens_ - n_cached_tokens_, response.prompt_s);
   response.generation_tps = rate(n_generated_, seconds(now - first_token_));
   return response;
 }

@@ -24,7 +24,7 @@ FittedPrompt fit_stream_prompt(std::span<const int32_t> prompt, const Tokenizer&
 class Answer {
  public:
   /// The clock starts here, or anew with restart_clock().
-  /// @param prompt  what the sequence reads; only its counts are used.
+  /// @param prompt  the whole prompt; options.prompt_cache still holds what it is to share with it.
   /// @throws Error(kInvalidArgument) if the tokenizer's vocabulary is not the model's, for stop strings that
   ///   are empty or no UTF-8, and for top_logprobs out of range.
   Answer(const Tokenizer& tokenizer, const ModelArgs& args, const FittedPrompt& prompt,
@@ -53,6 +53,7 @@ class Answer {
   int64_t n_prompt_tokens_;
   int64_t n_dropped_tokens_;
   int64_t n_dropped_turns_;
+  int64_t n_cached_tokens_ = 0;
   int64_t n_top_logprobs_;
   int64_t n_generated_ = 0;
   Clock::time_point start_ = Clock::now();

@@ -82,7 +82,7 @@ std::vector<Item*> BatchGenerator::State::choose() {
   std::vector<Item*> chosen;
   int64_t n_prefilling = 0;
   for (const ItemPtr& item : running) {
-    if (!item->sequence.has_next() || item->sequence.options().cancel.stop_requested()) continue;
+    if (!item->sequence.has_pending() || item->sequence.options().cancel.stop_requested()) continue;
     if (item->sequence.reads_prompt() && ++n_prefilling > options.prefill_batch_size) continue;
     chosen.push_back(item.get());
   }
@@ -165,7 +165,7 @@ std::vector<BatchGenerator::Response> BatchGenerator::next() {
     if (item->has_ended) continue;
     if (item->sequence.options().cancel.stop_requested())
       state.fail(*item, {ErrorCode::kCanceled, "[batch_generate] canceled"});
-    else if (!item->sequence.has_next())
+    else if (!item->sequence.has_pending())
       state.respond(*item, std::nullopt);
   }
   const auto first_ended =

@@ -18,33 +18,6 @@ void append_characters(std::string& text, std::string_view bytes) {
   }
 }
 
-// Processors that run over a sequence whose first tokens stand in a cache.
-LogitsProcessors after_cached(std::span<const int32_t> cached, LogitsProcessors processors) {
-  LogitsProcessors result;
-  if (processors.empty()) return result;
-  result.add(make_processor([tokens = std::vector<int32_t>(cached.begin(), cached.end()),
-                             n_cached = cached.size(), processors = std::move(processors)](
-                                std::span<const int32_t> following, std::span<float> logits) mutable {
-    tokens.resize(n_cached);
-    tokens.insert(tokens.end(), following.begin(), following.end());
-    processors.process(tokens, logits);
-  }));
-  return result;
-}
-
-// Runs an action however a scope is left; the action does not throw.
-template <typename Action>
-class AtEnd {
- public:
-  explicit AtEnd(Action action) : action_(std::move(action)) {}
-  ~AtEnd() { action_(); }
-  AtEnd(const AtEnd&) = delete;
-  AtEnd& operator=(const AtEnd&) = delete;
-
- private:
-  Action action_;
-};
-
 // How many tokens of the context a prompt may have, and how many it has after turns left.
 struct Room {
   int64_t n_prompt = 0;  // more than these: turns leave
@@ -64,8 +37,6 @@ Room room_for(int64_t n_context, int64_t max_tokens) {
 ChatSession::ChatSession(Session& session, Tokenizer tokenizer, Form form)
     : session_(session), tokenizer_(std::move(tokenizer)), form_(form), cache_(session.model()) {
   check_vocabulary(tokenizer_, session.model().args());
-  // No assignment of tokens in a cache allocates, so none can fail.
-  cached_.reserve(static_cast<std::size_t>(cache_.capacity()));
 }
 
 ChatReply ChatSession::answer(std::string_view message, StreamOptions options,
@@ -153,35 +124,22 @@ void ChatSession::forget_turns(int64_t n_turns) {
   }
 }
 
-std::size_t ChatSession::keep_common_prefix(const std::vector<int32_t>& prompt) {
-  const auto common = std::ranges::mismatch(cached_, prompt).in1 - cached_.begin();
-  // One token at least has to be read: its logits choose the next one.
-  const std::size_t n_common = std::min(static_cast<std::size_t>(common), prompt.size() - 1);
-  cache_.trim(cache_.offset() - static_cast<int64_t>(n_common));
-  cached_.resize(n_common);
-  return n_common;
-}
-
 ChatReply ChatSession::generate_answer(StreamOptions options, const OnResponse& on_response) {
   const FittedPrompt fitted = fit(options);
   forget_turns(fitted.n_dropped_turns);
-  const std::size_t n_cached = keep_common_prefix(fitted.tokens);
   ChatReply reply;
   reply.n_dropped_turns = fitted.n_dropped_turns;
   reply.prompt_tokens = static_cast<int64_t>(fitted.tokens.size());
-  reply.cached_tokens = static_cast<int64_t>(n_cached);
+  reply.cached_tokens = reusable_prefix(cache_, fitted.tokens);
 
   options.prompt_cache = &cache_;
+  options.reuse_prefix = true;
   options.overflow = Overflow::kError;
-  options.logits_processors = after_cached(cached_, std::move(options.logits_processors));
-  std::vector<int32_t> tokens = fitted.tokens;
-  const AtEnd remember_cached([&] { cached_.assign(tokens.begin(), tokens.begin() + cache_.offset()); });
-  StreamGenerate stream(session_, tokenizer_, std::span(fitted.tokens).subspan(n_cached), std::move(options));
+  StreamGenerate stream(session_, tokenizer_, fitted.tokens, std::move(options));
   try {
     while (std::optional<GenerationResponse> response = stream.next()) {
       response->n_dropped_turns = fitted.n_dropped_turns;
       response->n_dropped_tokens = fitted.n_dropped_tokens;
-      if (response->token) tokens.push_back(*response->token);
       append_characters(reply.text, response->text);
       reply.finish_reason = response->finish_reason;
       reply.generation_tokens = response->generation_tokens;

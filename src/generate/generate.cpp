@@ -29,13 +29,13 @@ bool GenerateStep::has_next() const noexcept { return state_->sequence.has_next(
 
 std::optional<GenerateStepResult> GenerateStep::next() {
   Sequence& sequence = state_->sequence;
-  if (!sequence.has_next()) return std::nullopt;
-  while (true) {
+  while (sequence.has_pending()) {
     const BatchItem item = sequence.pending();
     const Logits logits =
         state_->session.forward(std::span(&item, 1), {sequence.options().cancel, {}, nullptr});
     if (const std::optional<GenerateStepResult> step = sequence.accept(logits.values)) return step;
   }
+  return std::nullopt;
 }
 
 std::string_view finish_reason_name(FinishReason reason) noexcept {

@@ -36,11 +36,15 @@ void check_prompt(std::span<const int32_t> prompt, const ModelArgs& args, int64_
 Sequence::Sequence(const Model& model, std::span<const int32_t> prompt, GenerateStepOptions options)
     : options_(std::move(options)),
       sampler_(options_.sampler ? *options_.sampler : make_sampler({}, model.args().vocab_size)),
-      random_(options_.seed),
-      tokens_(prompt.begin(), prompt.end()) {
+      random_(options_.seed) {
   check_options(options_);
   if (options_.prompt_cache == nullptr) own_cache_.emplace(model);
-  check_prompt(prompt, model.args(), cache().offset());
+  const bool reuses = options_.prompt_cache != nullptr && options_.reuse_prefix;
+  check_prompt(prompt, model.args(), reuses ? 0 : cache().offset());
+  if (reuses) prompt = reuse_prefix(cache(), prompt);
+  tokens_.assign(cache().tokens().begin(), cache().tokens().end());
+  n_processed_ = n_cached_ = tokens_.size();
+  tokens_.insert(tokens_.end(), prompt.begin(), prompt.end());
 }
 
 bool Sequence::has_next() const noexcept {
@@ -48,18 +52,22 @@ bool Sequence::has_next() const noexcept {
   return n_generated_ < options_.max_tokens && cache().offset() + n_waiting <= cache().capacity();
 }
 
+bool Sequence::has_pending() const noexcept {
+  return has_next() || (options_.max_tokens == 0 && !own_cache_ && n_processed_ < tokens_.size());
+}
+
 BatchItem Sequence::pending() noexcept {
   const std::size_t n_waiting = tokens_.size() - n_processed_;
   n_pending_ = std::min(static_cast<std::size_t>(options_.prefill_step_size), n_waiting);
   return {std::span(tokens_).subspan(n_processed_, n_pending_), &cache(),
-          n_pending_ == n_waiting ? LogitsFor::kLast : LogitsFor::kNone};
+          n_pending_ == n_waiting && has_next() ? LogitsFor::kLast : LogitsFor::kNone};
 }
 
 std::optional<GenerateStepResult> Sequence::accept(std::span<const float> logits) {
   n_processed_ += n_pending_;
   if (n_generated_ == 0 && options_.prompt_progress_callback)
-    options_.prompt_progress_callback(static_cast<int64_t>(n_processed_),
-                                      static_cast<int64_t>(tokens_.size()));
+    options_.prompt_progress_callback(static_cast<int64_t>(n_processed_ - n_cached_),
+                                      static_cast<int64_t>(tokens_.size() - n_cached_));
   if (logits.empty()) return std::nullopt;
   logprobs_.assign(logits.begin(), logits.end());
   options_.logits_processors.process(tokens_, logprobs_);

@@ -22,6 +22,10 @@ class Sequence {
   /// Whether its prompt has still to be read, or the last part of it.
   bool reads_prompt() const noexcept { return n_generated_ == 0; }
 
+  /// Whether there is something to read: for the next token, or, if there is to be none, a prompt that
+  /// belongs into the caller's prompt cache.
+  bool has_pending() const noexcept;
+
   /// What the next pass reads: tokens that the cache does not hold yet, at most prefill_step_size of them.
   /// They ask for logits only if they are the last ones. Valid until accept().
   BatchItem pending() noexcept;
@@ -42,9 +46,10 @@ class Sequence {
   std::optional<PromptCache> own_cache_;  // unless options_.prompt_cache is there
   Sampler sampler_;
   RandomState random_;
-  std::vector<int32_t> tokens_;  // prompt and what was generated
+  std::vector<int32_t> tokens_;  // the cache's, the prompt and what was generated
   std::size_t n_processed_ = 0;  // of tokens_: those in the cache
   std::size_t n_pending_ = 0;    // of tokens_: those in the pass that runs
+  std::size_t n_cached_ = 0;     // of tokens_: those in the cache from the beginning
   int64_t n_generated_ = 0;
   std::vector<float> logprobs_;   // (vocab_size) handed out
   std::vector<float> choosable_;  // (vocab_size) overwritten by the sampler

@@ -46,6 +46,48 @@ TEST_F(SequenceTest, EndsAtMaxTokens) {
   EXPECT_FALSE(sequence.has_next());
 }
 
+TEST_F(SequenceTest, ReadsWhatFollowsTheCacheAndShowsProcessorsAllOfIt) {
+  Session session(model_, {1, ""});
+  PromptCache cache = make_prompt_cache(model_);
+  const std::vector<int32_t> before = {9, 8};
+  const BatchItem item = {before, &cache, LogitsFor::kNone};
+  session.forward(std::span(&item, 1));
+  std::vector<int32_t> shown;
+  std::vector<std::pair<int64_t, int64_t>> progress;
+  GenerateStepOptions options;
+  options.prompt_cache = &cache;
+  options.prompt_progress_callback = [&](int64_t n_done, int64_t n_all) {
+    progress.emplace_back(n_done, n_all);
+  };
+  options.logits_processors.add(make_processor([&](std::span<const int32_t> tokens, std::span<float>) {
+    shown.assign(tokens.begin(), tokens.end());
+  }));
+  Sequence sequence = make(std::move(options));
+  EXPECT_TRUE(std::ranges::equal(sequence.pending().tokens, prompt_));
+  sequence.accept(logits_);
+  EXPECT_EQ(shown, (std::vector<int32_t>{9, 8, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(progress, (std::vector<std::pair<int64_t, int64_t>>{{5, 5}})) << "of the prompt that is read";
+}
+
+TEST_F(SequenceTest, WithoutTokensAPromptIsReadOnlyIntoTheCallersCache) {
+  GenerateStepOptions options;
+  options.max_tokens = 0;
+  EXPECT_FALSE(make(options).has_pending());
+  PromptCache cache = make_prompt_cache(model_);
+  options.prompt_cache = &cache;
+  options.prefill_step_size = 3;
+  Sequence sequence = make(options);
+  EXPECT_FALSE(sequence.has_next());
+  for (const std::size_t n_tokens : {3u, 2u}) {
+    ASSERT_TRUE(sequence.has_pending());
+    const BatchItem item = sequence.pending();
+    EXPECT_EQ(item.tokens.size(), n_tokens);
+    EXPECT_EQ(item.logits, LogitsFor::kNone);
+    EXPECT_FALSE(sequence.accept({}));
+  }
+  EXPECT_FALSE(sequence.has_pending());
+}
+
 TEST_F(SequenceTest, LogitsThatSayNothingAreAnError) {
   for (const float value : {NAN, -INFINITY}) {
     Sequence sequence = make({});
