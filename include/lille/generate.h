@@ -37,6 +37,13 @@ struct GenerationDefaults {
 /// @throws Error(kCorruptFile) that names the file and the key for a malformed file or a value out of range.
 GenerationDefaults load_generation_defaults(const std::filesystem::path& folder);
 
+/// Writes generation_config.json for transformers, mlx-lm and load_generation_defaults: how tokens are drawn,
+/// and that an answer ends at `<|endoftext|>` or where the user speaks. (add_bos_token stands in
+/// tokenizer_config.json: Tokenizer::save.)
+/// @throws Error(kNotFound | kIo) if it cannot be written.
+void save_generation_defaults(const std::filesystem::path& folder, const GenerationDefaults& defaults,
+                              const Tokenizer& tokenizer);
+
 /// @throws Error(kInvalidArgument) if the tokenizer's vocabulary is not the model's, with both sizes.
 void check_vocabulary(const Tokenizer& tokenizer, const ModelArgs& args);
 

@@ -27,6 +27,13 @@ struct ChatMessage {
   std::string content;  ///< Always ordinary text: it can never become a control token.
 };
 
+/// What Tokenizer::save says beside the tokens.
+struct SaveTokenizerOptions {
+  int64_t model_max_length = 512;  ///< block_size of the model, tokens.
+  std::optional<bool>
+      add_bos_token;  ///< Whether `<|startoftext|>` comes first; empty: the file says nothing.
+};
+
 /// Hastings, Lille's tokenizer: byte-level byte-pair encoding by rank, with GPT-2's split pattern. Immutable
 /// and shared by threads; a copy shares the tables. Source: Nikityyy/Hastings create_tokenizer.py;
 /// openai/tiktoken.
@@ -48,6 +55,14 @@ class Tokenizer {
   static Tokenizer from_tokenizer_json(const std::filesystem::path& path);
   /// Reads the pickle as data: a dict of bytes, strings and ints; any opcode that could run code is refused.
   static Tokenizer from_pickle(const std::filesystem::path& path);
+
+  /// Writes the files in which transformers, mlx-lm and llama.cpp's converter look for a tokenizer, whatever
+  /// this one was read from: `vocab.json`, `merges.txt`, `tokenizer.json`, `tokenizer_config.json` with the
+  /// chat form as its template, `special_tokens_map.json`. A text is cut as tiktoken cuts it, without a space
+  /// put before it. Each file appears whole or not at all.
+  /// @throws Error(kNotFound | kIo) if the folder cannot be written to; Error(kUnsupported) for a vocabulary
+  ///   that no list of merges can say.
+  void save(const std::filesystem::path& folder, const SaveTokenizerOptions& options = {}) const;
 
   /// Text, or any bytes, to ids: tiktoken's, for every valid UTF-8 text. Bytes that are no UTF-8 are each a
   /// symbol of their own, so that decode(encode(x)) == x for every x. At most n log n in the length of the
@@ -87,6 +102,13 @@ class Tokenizer {
   std::shared_ptr<const Tables> tables_;
   friend class StreamingDetokenizer;
 };
+
+/// Chats are written in Lille's form only (Tokenizer::apply_chat_template); a chat template beside a model,
+/// in `chat_template.jinja` or tokenizer_config.json, is compared with it and never run.
+/// @param model  a folder, or a file in one.
+/// @throws Error(kUnsupported) that names the file if its template is another; Error(kCorruptFile) for a
+///   malformed file.
+void check_chat_template(const std::filesystem::path& model);
 
 /// Turns ids into text as they come: only whole UTF-8 characters are given out, bytes that can become no
 /// character any more are given out at once, and all pieces together equal Tokenizer::decode of all ids.

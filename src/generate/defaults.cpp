@@ -73,4 +73,25 @@ GenerationDefaults load_generation_defaults(const std::filesystem::path& folder)
   return defaults;
 }
 
+void save_generation_defaults(const std::filesystem::path& folder, const GenerationDefaults& defaults,
+                              const Tokenizer& tokenizer) {
+  // Through the shortest decimal of the float32.
+  const auto shortest = [](float value) { return std::stod(fmt::format("{}", value)); };
+  nlohmann::ordered_json config = {{"bos_token_id", tokenizer.bos_token_id()},
+                                   {"eos_token_id", {tokenizer.eos_token_id(), tokenizer.user_token_id()}},
+                                   {"pad_token_id", tokenizer.pad_token_id()},
+                                   {"do_sample", defaults.temperature > 0}};
+  if (defaults.temperature > 0) {
+    config["temperature"] = shortest(defaults.temperature);
+    config["top_p"] = shortest(defaults.top_p);
+    // Said even where it is off, since transformers has 50 for what is not there.
+    config["top_k"] = defaults.top_k;
+    if (defaults.min_p > 0) config["min_p"] = shortest(defaults.min_p);
+  }
+  if (defaults.repetition_penalty != 1) config["repetition_penalty"] = shortest(defaults.repetition_penalty);
+  AtomicFile file(folder / "generation_config.json");
+  file.write(config.dump(2) + "\n");
+  file.commit();
+}
+
 }  // namespace lille

@@ -28,6 +28,16 @@ constexpr std::array<int16_t, kNumCharacters> make_alphabet() {
 
 constexpr std::array<int16_t, kNumCharacters> kAlphabet = make_alphabet();
 
+/// The code point of each byte, all below 0x800.
+constexpr std::array<uint16_t, 256> make_code_points() {
+  std::array<uint16_t, 256> code_points{};
+  for (uint16_t code_point = 0; code_point < kNumCharacters; ++code_point)
+    if (kAlphabet[code_point] >= 0) code_points[static_cast<std::size_t>(kAlphabet[code_point])] = code_point;
+  return code_points;
+}
+
+constexpr std::array<uint16_t, 256> kCodePoints = make_code_points();
+
 }  // namespace
 
 bool decode_byte_alphabet(std::string& bytes, std::string_view text) {
@@ -39,6 +49,20 @@ bool decode_byte_alphabet(std::string& bytes, std::string_view text) {
     text.remove_prefix(symbol.n_bytes);
   }
   return true;
+}
+
+std::string encode_byte_alphabet(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes) {
+    const auto code_point = kCodePoints[static_cast<unsigned char>(byte)];
+    if (code_point < 0x80) {
+      text += static_cast<char>(code_point);
+    } else {
+      text += static_cast<char>(0xc0 | code_point >> 6);
+      text += static_cast<char>(0x80 | (code_point & 0x3f));
+    }
+  }
+  return text;
 }
 
 }  // namespace lille

@@ -12,4 +12,7 @@ namespace lille {
 /// Source: openai/gpt-2 src/encoder.py bytes_to_unicode.
 bool decode_byte_alphabet(std::string& bytes, std::string_view text);
 
+/// The inverse: any bytes as printable characters, in UTF-8.
+std::string encode_byte_alphabet(std::string_view bytes);
+
 }  // namespace lille

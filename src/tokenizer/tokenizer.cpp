@@ -8,6 +8,7 @@
 #include "tokenizer/bpe.h"
 #include "tokenizer/quote.h"
 #include "tokenizer/split.h"
+#include "tokenizer/tokenizer_files.h"
 #include "tokenizer/vocabulary.h"
 #include "tokenizer/vocabulary_files.h"
 
@@ -97,6 +98,10 @@ Tokenizer Tokenizer::from_pickle(const std::filesystem::path& path) {
   const std::string text = read_text_file(path, kMaxFileBytes);
   return Tokenizer(
       std::make_shared<const Tables>(Tables{read_hastings_pickle({text, printable_path(path)})}));
+}
+
+void Tokenizer::save(const std::filesystem::path& folder, const SaveTokenizerOptions& options) const {
+  save_tokenizer_files(folder, tables_->vocabulary, options);
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "lille/generate.h"
 #include "support.h"
 
@@ -77,6 +79,35 @@ TEST(GenerationDefaults, BadValuesNameTheFileAndTheKey) {
   folder.write("tokenizer_config.json", R"({"add_bos_token": "yes"})");
   test::expect_error(ErrorCode::kCorruptFile, "add_bos_token: expected true or false, got a string",
                      [&] { load_generation_defaults(folder.path()); });
+}
+
+TEST(GenerationDefaults, WhatIsSavedReadsBack) {
+  const Tokenizer tokenizer = Tokenizer::from_pickle(test::source_path("tests/golden/hastings/Hastings.pkl"));
+  GenerationDefaults greedy;
+  greedy.temperature = 0;
+  GenerationDefaults every;
+  every.temperature = 0.7F;
+  every.top_p = 0.9F;
+  every.top_k = 40;
+  every.min_p = 0.05F;
+  every.repetition_penalty = 1.1F;
+  for (const GenerationDefaults& defaults : {GenerationDefaults{}, greedy, every}) {
+    const test::TemporaryFolder folder;
+    save_generation_defaults(folder.path(), defaults, tokenizer);
+    const GenerationDefaults read = load_generation_defaults(folder.path());
+    EXPECT_EQ(read.temperature, defaults.temperature);
+    EXPECT_EQ(read.top_p, defaults.top_p);
+    EXPECT_EQ(read.top_k, defaults.top_k);
+    EXPECT_EQ(read.min_p, defaults.min_p);
+    EXPECT_EQ(read.repetition_penalty, defaults.repetition_penalty);
+  }
+  const test::TemporaryFolder folder;
+  save_generation_defaults(folder.path(), every, tokenizer);
+  const nlohmann::json config =
+      nlohmann::json::parse(test::read_file(folder.path() / "generation_config.json"));
+  EXPECT_EQ(config, nlohmann::json::parse(R"({"bos_token_id": 32767, "eos_token_id": [32764, 32766],
+      "pad_token_id": 32763, "do_sample": true, "temperature": 0.7, "top_p": 0.9, "top_k": 40, "min_p": 0.05,
+      "repetition_penalty": 1.1})"));
 }
 
 }  // namespace

@@ -28,5 +28,16 @@ TEST(ByteAlphabet, RefusesEveryOtherCharacter) {
     EXPECT_FALSE(decode_byte_alphabet(bytes, text)) << text;
 }
 
+TEST(ByteAlphabet, EncodesEveryByte) {
+  EXPECT_EQ(encode_byte_alphabet(" the"), "\u0120the");
+  EXPECT_EQ(encode_byte_alphabet("\xa1\xac\xae\xff\x7f\x80\xa0\xad"),
+            "\u00a1\u00ac\u00ae\u00ff\u0121\u0122\u0142\u0143");
+  std::string all;
+  for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
+  std::string bytes;
+  EXPECT_TRUE(decode_byte_alphabet(bytes, encode_byte_alphabet(all)));
+  EXPECT_EQ(bytes, all);
+}
+
 }  // namespace
 }  // namespace lille

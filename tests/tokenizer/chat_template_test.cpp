@@ -1,3 +1,5 @@
+#include "tokenizer/chat_template.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -85,6 +87,65 @@ TEST(ChatTemplate, RefusesOtherRoles) {
     test::expect_error(ErrorCode::kInvalidArgument, "message 1", [&] {
       hastings().apply_chat_template(std::vector<ChatMessage>{{"user", "a"}, {role, "b"}});
     });
+}
+
+TEST(ChatTemplate, LillesTemplateIsKnownInAnySpelling) {
+  const std::string author = test::read_file(test::source_path("tests/golden/hastings/chat_template.jinja"));
+  EXPECT_EQ(author, kLilleChatTemplate);
+  EXPECT_TRUE(is_lille_chat_template(author));
+  EXPECT_TRUE(is_lille_chat_template(
+      "{{- bos_token -}}\n{%- for message in messages -%}\n  {%- if message[\"role\"] == \"user\" -%}\n"
+      "    {{- \"<|user|>\" + message[\"content\"] + \"<|assistant|>\" -}}\n"
+      "  {%- elif message[\"role\"] == 'assistant' -%}\n    {{- message['content'] + eos_token -}}\n"
+      "  {%- endif -%}\n{%- endfor -%}\n"));
+}
+
+TEST(ChatTemplate, OtherTemplatesAreNot) {
+  const std::string author(kLilleChatTemplate);
+  const auto with = [&](std::string_view part, std::string_view replacement) {
+    std::string text = author;
+    return text.replace(text.find(part), part.size(), replacement);
+  };
+  EXPECT_FALSE(is_lille_chat_template(""));
+  EXPECT_FALSE(is_lille_chat_template(author + "x"));
+  EXPECT_FALSE(is_lille_chat_template(with("{{ bos_token }}", "")));
+  EXPECT_FALSE(is_lille_chat_template(with("'<|user|>'", "'<|user|> '")));
+  EXPECT_FALSE(is_lille_chat_template(with("'<|user|>'", "'<| user|>'")));
+  EXPECT_FALSE(is_lille_chat_template(with("+ eos_token", "- eos_token")));
+  EXPECT_FALSE(is_lille_chat_template("{{ messages }}"));
+}
+
+TEST(ChatTemplate, AnotherBesideAModelIsRefusedByName) {
+  const test::TemporaryFolder folder;
+  check_chat_template(folder.path());
+  const auto with_config = [&](const std::string& content) {
+    folder.write("tokenizer_config.json", content);
+    check_chat_template(folder.path());
+    check_chat_template(folder.path() / "model.gguf");
+  };
+  const auto refused = [&](const std::string& content, ErrorCode code, std::string_view message) {
+    test::expect_error(code, message, [&] { with_config(content); });
+    test::expect_error(code, "tokenizer_config.json", [&] { with_config(content); });
+  };
+  with_config("{}");
+  with_config(R"({"chat_template": null})");
+  with_config(R"({"chat_template": ")" + std::string(kLilleChatTemplate) + "\"}");
+  with_config(R"({"chat_template": [{"name": "tools", "template": "x"}, {"name": "default", "template": ")" +
+              std::string(kLilleChatTemplate) + "\"}]}");
+  refused(R"({"chat_template": "{% for m in messages %}<|im_start|>{% endfor %}"})", ErrorCode::kUnsupported,
+          "chat_template: expected Lille's chat form (<|user|>, <|assistant|>), got another template: \"{% "
+          "for m");
+  refused(R"({"chat_template": [{"name": "default", "template": "x"}]})", ErrorCode::kUnsupported, "\"x\"");
+  refused(R"({"chat_template": [{"name": "tools", "template": "x"}]})", ErrorCode::kCorruptFile,
+          "expected a text, or a list of texts with one called \"default\", got an array");
+  refused(R"({"chat_template": 3})", ErrorCode::kCorruptFile, "got 3");
+  refused("{", ErrorCode::kCorruptFile, "expected JSON");
+
+  folder.write("chat_template.jinja", kLilleChatTemplate);
+  check_chat_template(folder.path());
+  folder.write("chat_template.jinja", "[INST]");
+  test::expect_error(ErrorCode::kUnsupported, "chat_template.jinja: expected Lille's chat form",
+                     [&] { check_chat_template(folder.path()); });
 }
 
 }  // namespace
