@@ -156,6 +156,7 @@ std::string text_or_stdin(const std::string& text);
 
 /// Each adds its subcommand to the program; what it does runs from the callback.
 void add_generate(CLI::App& program, const Environment& environment);
+void add_batch(CLI::App& program, const Environment& environment);
 void add_info(CLI::App& program, const Environment& environment);
 void add_tokenize(CLI::App& program, const Environment& environment);
 void add_detokenize(CLI::App& program, const Environment& environment);

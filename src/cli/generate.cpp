@@ -1,11 +1,11 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <random>
 
 #include "base/process.h"
 #include "base/terminal.h"
+#include "cli/answer.h"
 #include "cli/cli.h"
 
 namespace lille::cli {
@@ -19,19 +19,6 @@ struct GenerateArguments {
   bool json = false;
   bool verbose = false;
 };
-
-std::vector<int32_t> prompt_ids(const GenerateArguments& arguments, const Tokenizer& tokenizer,
-                                const GenerationDefaults& defaults) {
-  const std::string prompt = text_or_stdin(arguments.prompt);
-  check_utf8(prompt, "prompt");
-  std::vector<int32_t> ids = tokenizer.encode(prompt);
-  if (begins_with_bos(arguments.generation, defaults)) ids.insert(ids.begin(), tokenizer.bos_token_id());
-  if (ids.empty())
-    raise(ErrorCode::kInvalidArgument,
-          "prompt: expected a text, got an empty one without <|startoftext|>. Hint: write a prompt or use "
-          "--bos");
-  return ids;
-}
 
 void tell_speed(const GenerationResponse& last, const Session& session, uint64_t seed) {
   const std::string reused =
@@ -47,57 +34,24 @@ void tell_speed(const GenerationResponse& last, const Session& session, uint64_t
                    session.kernels(), static_cast<double>(peak_memory_bytes()) / 1e6));
 }
 
-// What is collected of an answer while it is made.
-struct Collected {
-  std::string text;
-  std::vector<int32_t> tokens;
-  nlohmann::json logprobs = nlohmann::json::array();
-  GenerationResponse last;
-};
-
-nlohmann::json logprob_json(const TokenLogprob& of, const Tokenizer& tokenizer) {
-  return {{"id", of.token}, {"token", tokenizer.token_bytes(of.token)}, {"logprob", of.logprob}};
-}
-
-nlohmann::json logprobs_json(const GenerationResponse& response, const Tokenizer& tokenizer) {
-  nlohmann::json chosen = logprob_json({*response.token, response.logprob}, tokenizer);
-  if (!response.top_logprobs.empty()) chosen["top_logprobs"] = nlohmann::json::array();
-  for (const TokenLogprob& likely : response.top_logprobs)
-    chosen["top_logprobs"].push_back(logprob_json(likely, tokenizer));
-  return chosen;
-}
-
-nlohmann::json answer_json(const Collected& answer, const GenerationOptions& options, uint64_t seed) {
-  const GenerationResponse& last = answer.last;
-  nlohmann::json json = {{"text", answer.text},
-                         {"tokens", answer.tokens},
-                         {"finish_reason", finish_reason_name(*last.finish_reason)},
-                         {"stop", last.stop.empty() ? nlohmann::json() : nlohmann::json(last.stop)},
-                         {"seed", seed},
-                         {"prompt_tokens", last.prompt_tokens},
-                         {"cached_tokens", last.n_cached_tokens},
-                         {"dropped_tokens", last.n_dropped_tokens},
-                         {"dropped_turns", last.n_dropped_turns},
-                         {"prompt_tps", last.prompt_tps},
-                         {"prompt_s", last.prompt_s},
-                         {"generation_tokens", last.generation_tokens},
-                         {"generation_tps", last.generation_tps},
-                         {"peak_memory_bytes", peak_memory_bytes()}};
-  if (options.logprobs || options.top_logprobs > 0) json["logprobs"] = answer.logprobs;
-  return json;
-}
-
-Collected collect(StreamGenerate& stream, const GenerateArguments& arguments, const Tokenizer& tokenizer) {
-  Collected answer;
-  const bool wants_logprobs = arguments.generation.logprobs || arguments.generation.top_logprobs > 0;
+WholeAnswer collect(StreamGenerate& stream, const GenerateArguments& arguments) {
+  WholeAnswer answer;
   while (std::optional<GenerationResponse> response = stream.next()) {
     if (!arguments.json) print(response->text);
-    answer.text += response->text;
-    if (response->token) answer.tokens.push_back(*response->token);
-    if (response->token && wants_logprobs) answer.logprobs.push_back(logprobs_json(*response, tokenizer));
-    answer.last = std::move(*response);
+    answer.add(std::move(*response));
   }
   return answer;
+}
+
+void print_json(const WholeAnswer& answer, const GenerationOptions& options, uint64_t seed,
+                const Tokenizer& tokenizer) {
+  nlohmann::ordered_json json = answer_json(answer, options, seed, tokenizer);
+  json["cached_tokens"] = answer.last.n_cached_tokens;
+  json["prompt_tps"] = answer.last.prompt_tps;
+  json["prompt_s"] = answer.last.prompt_s;
+  json["generation_tps"] = answer.last.generation_tps;
+  json["peak_memory_bytes"] = peak_memory_bytes();
+  print(json_text(json, 2) + "\n");
 }
 
 void tell_dropped(const GenerationResponse& last) {
@@ -132,7 +86,7 @@ void check_arguments(const GenerateArguments& arguments) {
   check_ranges(arguments.generation);
   if (arguments.prompt_cache) check_prompt_cache_path(*arguments.prompt_cache);
   const GenerationOptions& options = arguments.generation;
-  if (!arguments.json && (options.logprobs || options.top_logprobs > 0))
+  if (!arguments.json && wants_logprobs(options))
     raise(ErrorCode::kInvalidArgument, "{}: expected --json beside it, which prints them",
           options.logprobs ? "--logprobs" : "--top-logprobs");
 }
@@ -154,15 +108,17 @@ void run_generate(const GenerateArguments& arguments, const Environment& environ
     options.prompt_cache = &*cache;
     options.reuse_prefix = true;
   }
-  const std::vector<int32_t> ids = prompt_ids(arguments, tokenizer, defaults);
+  const std::string prompt = text_or_stdin(arguments.prompt);
+  check_utf8(prompt, "prompt");
+  const std::vector<int32_t> ids = prompt_ids(prompt, arguments.generation, defaults, tokenizer);
   StreamGenerate stream(session, tokenizer, ids, std::move(options));
   if (!arguments.json && stdout_is_terminal() && arguments.prompt != "-")
     print(fmt::format("\x1b[1m{}\x1b[0m", arguments.prompt));
-  const Collected answer = collect(stream, arguments, tokenizer);
-  print(arguments.json ? answer_json(answer, arguments.generation, seed)
-                                 .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
-                             "\n"
-                       : "\n");
+  const WholeAnswer answer = collect(stream, arguments);
+  if (arguments.json)
+    print_json(answer, arguments.generation, seed, tokenizer);
+  else
+    print("\n");
   if (cache) save_prompt_cache(*arguments.prompt_cache, *cache);
   tell_dropped(answer.last);
   if (arguments.verbose) tell_speed(answer.last, session, seed);

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "lille/batch.h"
 #include "lille/generate.h"
 
 namespace lille {
@@ -159,10 +160,10 @@ void visit_options(Options& options, Visitor&& visit) {
                  "are left out) or trim-turns (the oldest turns of a chat are).",
                  0, 0, "error|truncate-left|trim-turns"},
       options.overflow);
-  visit(OptionSpec{"logprobs", "", "", "With --json: the log-probability of each token, before filters."},
+  visit(OptionSpec{"logprobs", "", "", "In JSON: the log-probability of each token, before filters."},
         options.logprobs);
   visit(OptionSpec{"top_logprobs", "", "N",
-                   "With --json: log-probabilities of the N likeliest tokens at each token, too.", 0, 1000},
+                   "In JSON: log-probabilities of the N likeliest tokens at each token, too.", 0, 1000},
         options.top_logprobs);
 }
 
@@ -183,6 +184,20 @@ void visit_options(Options& options, Visitor&& visit) {
       options.rope);
   visit(OptionSpec{"threads", "", "N", "Threads to compute with; 0 uses every processor.", 0, 1024},
         options.threads);
+}
+
+/// Calls visit(const OptionSpec&, field&) for each option of a BatchOptions.
+template <typename Options, typename Visitor>
+requires std::is_same_v<std::remove_const_t<Options>, BatchOptions>
+void visit_options(Options& options, Visitor&& visit) {
+  visit(OptionSpec{"completion_batch_size", "", "N",
+                   "Most prompts that are answered at once. More are faster and need more memory; answers do "
+                   "not depend on it.",
+                   1, 1024},
+        options.completion_batch_size);
+  visit(
+      OptionSpec{"prefill_batch_size", "", "N", "Most of them whose prompts are read in one pass.", 1, 1024},
+      options.prefill_batch_size);
 }
 
 /// Whether a text is one of the option's choices, or there are none.

@@ -36,7 +36,7 @@ TEST_P(Help, FitsTheScreenAndExplainsEveryOption) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Commands, Help,
-                         testing::Values("", "generate", "info", "tokenize", "detokenize", "logits",
+                         testing::Values("", "generate", "batch", "info", "tokenize", "detokenize", "logits",
                                          "perplexity", "completion", "man"),
                          [](const auto& command) {
                            return *command.param == '\0' ? "program" : std::string(command.param);
@@ -45,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(Commands, Help,
 TEST(HelpOfTheProgram, NamesEveryCommand) {
   const std::string help = output_of({"--help"});
   for (const char* command :
-       {"generate", "info", "tokenize", "detokenize", "logits", "perplexity", "completion", "man"})
+       {"generate", "batch", "info", "tokenize", "detokenize", "logits", "perplexity", "completion", "man"})
     EXPECT_NE(help.find(std::string("\n  ") + command + " "), std::string::npos) << command;
   EXPECT_NE(help.find("Commands:"), std::string::npos);
 }

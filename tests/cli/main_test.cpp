@@ -7,13 +7,15 @@ namespace {
 TEST(Main, NoCommandAndUnknownCommand) {
   expect_failure(
       kWrongUsage,
-      "expected a command, one of generate, info, tokenize, detokenize, logits, perplexity, got none", {});
+      "expected a command, one of generate, batch, info, tokenize, detokenize, logits, perplexity, got none",
+      {});
   expect_failure(kWrongUsage, "got \"frobnicate\"", {"frobnicate"});
   expect_failure(kWrongUsage, "got \"--frob\"", {"--frob"});
 }
 
 TEST(Main, UnknownFlagNamesItAndTheCommandsHelp) {
-  for (const char* command : {"generate", "info", "tokenize", "detokenize", "logits", "perplexity"}) {
+  for (const char* command :
+       {"generate", "batch", "info", "tokenize", "detokenize", "logits", "perplexity"}) {
     std::vector<std::string> arguments = {command, "--frob"};
     if (std::string_view(command) != "info" && std::string_view(command) != "perplexity")
       arguments.emplace_back("1");

@@ -36,7 +36,9 @@ TEST(Options, EveryOptionHasAHelpAndANameOfItsOwn) {
   visit_options(generation, check);
   ModelOptions model;
   visit_options(model, check);
-  EXPECT_EQ(names.size(), 25u);
+  BatchOptions batch;
+  visit_options(batch, check);
+  EXPECT_EQ(names.size(), 27u);
 }
 
 template <typename Edit>

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/descriptor.h"
+
+namespace lille {
+
+/// A file of lines that grows at its end and is there for long: unlike AtomicFile, what was written stays
+/// when the process is killed. While it is open no other LineFile can be, in any process.
+class LineFile {
+ public:
+  /// Opens the file, or makes an empty one.
+  /// @throws Error(kNotFound) if the folder does not exist, Error(kInvalidArgument) if the path names
+  ///   something else than a file or another process writes to it, Error(kIo).
+  explicit LineFile(const std::filesystem::path& path);
+
+  /// Bytes up to the end of the last whole line.
+  int64_t n_whole_bytes() const noexcept { return n_whole_bytes_; }
+  /// The last whole line without its end; empty if there is none.
+  const std::string& last_line() const noexcept { return last_line_; }
+  /// What follows the last whole line, at most so many bytes of it.
+  std::string rest(std::size_t max_bytes) const;
+
+  /// Cuts everything behind the first n_bytes off.
+  /// @throws Error(kIo)
+  void truncate(int64_t n_bytes);
+
+  /// Appends a line in one piece; it has no newline of its own.
+  /// @throws Error(kIo), for example when the disk is full; the part that was written is taken back.
+  void append(std::string_view line);
+
+  /// Flushes to the disk. @throws Error(kIo)
+  void sync();
+
+ private:
+  void find_last_line();
+  std::string read_at(int64_t offset, int64_t n_bytes) const;
+  [[noreturn]] void fail(const char* action) const;
+
+  std::filesystem::path path_;
+  Descriptor descriptor_;
+  int64_t n_bytes_ = 0;
+  int64_t n_whole_bytes_ = 0;
+  std::string last_line_;
+};
+
+}  // namespace lille

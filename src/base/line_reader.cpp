@@ -1,0 +1,84 @@
+#include "base/line_reader.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "base/check.h"
+#include "base/text.h"
+
+namespace lille {
+namespace {
+
+constexpr std::size_t kReadBytes = 1 << 16;
+
+Descriptor open_any(const std::filesystem::path& path) {
+  Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (descriptor.get() >= 0) return descriptor;
+  const int reason = errno;
+  if (reason == ENOENT || reason == ENOTDIR)
+    raise(ErrorCode::kNotFound, "[open] {}: no such file. Hint: check the path", printable_path(path));
+  raise(ErrorCode::kIo, "[open] {}: {}. Hint: may this user read it?", printable_path(path),
+        std::strerror(reason));
+}
+
+}  // namespace
+
+LineReader::LineReader(const std::filesystem::path& path, std::size_t max_line_bytes)
+    : path_(path), descriptor_(open_any(path)), max_line_bytes_(max_line_bytes) {
+  struct stat status {};
+  if (::fstat(descriptor_.get(), &status) == 0 && S_ISDIR(status.st_mode))
+    raise(ErrorCode::kInvalidArgument, "[open] {}: expected a file, got a folder. Hint: name a file in it",
+          printable_path(path));
+}
+
+// A copy, so that the process keeps its own.
+LineReader::LineReader(std::size_t max_line_bytes)
+    : path_("stdin"),
+      descriptor_(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)),
+      max_line_bytes_(max_line_bytes) {
+  if (descriptor_.get() < 0) raise(ErrorCode::kIo, "[open] stdin: {}", std::strerror(errno));
+}
+
+bool LineReader::fill() {
+  buffer_.resize(kReadBytes);
+  n_taken_ = 0;
+  while (true) {
+    const ssize_t n_read = ::read(descriptor_.get(), buffer_.data(), buffer_.size());
+    if (n_read < 0 && errno == EINTR) continue;
+    buffer_.resize(static_cast<std::size_t>(std::max<ssize_t>(n_read, 0)));
+    if (n_read < 0) raise(ErrorCode::kIo, "[read] {}: {}", printable_path(path_), std::strerror(errno));
+    return n_read > 0;
+  }
+}
+
+std::optional<LineReader::Line> LineReader::next() {
+  Line line;
+  bool has_begun = false;
+  while (n_taken_ < buffer_.size() || fill()) {
+    has_begun = true;
+    const std::string_view left = std::string_view(buffer_).substr(n_taken_);
+    const std::size_t end = left.find('\n');
+    const std::string_view piece = left.substr(0, end);
+    // One byte more than is allowed, for a carriage return.
+    line.text += piece.substr(0, max_line_bytes_ + 1 - line.text.size());
+    line.n_bytes += static_cast<int64_t>(piece.size());
+    n_taken_ += piece.size();
+    if (end == std::string_view::npos) continue;
+    ++n_taken_;
+    break;
+  }
+  if (!has_begun) return std::nullopt;
+  line.number = ++n_lines_;
+  const bool is_whole = static_cast<int64_t>(line.text.size()) == line.n_bytes;
+  if (is_whole && line.text.ends_with('\r')) line.text.pop_back();
+  line.is_too_long = !is_whole || line.text.size() > max_line_bytes_;
+  return line;
+}
+
+}  // namespace lille

@@ -1,0 +1,140 @@
+#include <set>
+
+#include "base/check.h"
+#include "base/mapped_file.h"
+#include "cli/answer.h"
+#include "cli/batch.h"
+#include "generate/options_json.h"
+#include "io/json.h"
+
+namespace lille::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kBlanks = " \t\r";
+
+const std::string& text_in(const json& object, const std::string& key, const std::string& where) {
+  const auto found = object.find(key);
+  if (found != object.end() && found->is_string()) return found->get_ref<const std::string&>();
+  raise(ErrorCode::kInvalidArgument, "{}: expected a text, got {}", where + key,
+        found == object.end() ? "none" : describe(*found));
+}
+
+std::vector<int32_t> chat_ids(const json& messages, const Tokenizer& tokenizer) {
+  if (!messages.is_array() || messages.empty())
+    raise(ErrorCode::kInvalidArgument, "messages: expected an array of objects with role and content, got {}",
+          messages.is_array() ? "an empty one" : describe(messages));
+  std::vector<ChatMessage> chat;
+  for (std::size_t idx = 0; idx < messages.size(); ++idx) {
+    const json& message = messages[idx];
+    const std::string where = fmt::format("messages[{}]", idx);
+    if (!message.is_object())
+      raise(ErrorCode::kInvalidArgument, "{}: expected an object with role and content, got {}", where,
+            describe(message));
+    for (const auto& [key, value] : message.items())
+      if (key != "role" && key != "content")
+        raise(ErrorCode::kInvalidArgument, "{}: expected role and content, got {}", where, printable(key));
+    chat.push_back({text_in(message, "role", where + "."), text_in(message, "content", where + ".")});
+  }
+  if (chat.back().role == "assistant")
+    raise(ErrorCode::kInvalidArgument,
+          "messages: expected the last of them from the user, got one from the "
+          "assistant. Hint: there is nothing to answer");
+  return tokenizer.apply_chat_template(chat);
+}
+
+// The text of any option, so that different values have different texts.
+template <typename Value>
+std::string value_text(const Value& value) {
+  if constexpr (requires { value.has_value(); })
+    return value ? "said " + value_text(*value) : "";
+  else
+    return json(value).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// Each piece with its length, so that the border between two of them counts.
+void add(ContentHash& hash, std::string_view piece) {
+  hash.update(fmt::format("{}:", piece.size()));
+  hash.update(piece);
+}
+
+void add_file(ContentHash& hash, const std::filesystem::path& path) {
+  const MappedFile file(path);
+  add(hash, path.filename().native());
+  add(hash, {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
+}
+
+// Weights, config and tokenizer, wherever they lie and whenever they were copied.
+void add_model(ContentHash& hash, const std::filesystem::path& folder) {
+  if (!std::filesystem::is_directory(folder)) return add_file(hash, folder);
+  const std::set<std::string> kinds = {".safetensors", ".gguf", ".json", ".txt", ".pkl"};
+  std::set<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.is_regular_file() && kinds.contains(entry.path().extension().string()))
+      files.insert(entry.path());
+  for (const std::filesystem::path& path : files) add_file(hash, path);
+}
+
+}  // namespace
+
+BatchInput::BatchInput(const std::string& path)
+    : reader_(path == "-" ? LineReader(kMaxLineBytes) : LineReader(path, kMaxLineBytes)) {}
+
+std::optional<LineReader::Line> BatchInput::next() {
+  while (std::optional<LineReader::Line> line = reader_.next()) {
+    add(hash_, line->text);
+    if (line->is_too_long) add(hash_, std::to_string(line->n_bytes));
+    if (line->text.find_first_not_of(kBlanks) != std::string::npos) return line;
+  }
+  return std::nullopt;
+}
+
+json parse_batch_line(const LineReader::Line& line) {
+  const std::string where = fmt::format("line {}", line.number);
+  if (line.is_too_long)
+    raise(ErrorCode::kInvalidArgument, "[batch] {}: expected at most {} bytes, got {}", where,
+          BatchInput::kMaxLineBytes, line.n_bytes);
+  try {
+    return parse_json_object(line.text, {"batch", where});
+  } catch (const Error& error) {
+    raise(ErrorCode::kInvalidArgument, "{}", error.what());
+  }
+}
+
+BatchRequest read_batch_request(const json& object, const GenerationOptions& options,
+                                const GenerationDefaults& defaults, const Tokenizer& tokenizer) {
+  BatchRequest request = {{}, options};
+  for (const auto& [key, value] : object.items()) {
+    if (key == "id" || key == "prompt" || key == "messages") continue;
+    if (!set_json_option(request.options, key, value))
+      raise(ErrorCode::kInvalidArgument,
+            "{}: unknown field, expected prompt or messages, id, or an option. Hint: options are those of "
+            "lille batch --help with _ instead of -",
+            printable(key));
+  }
+  const auto messages = object.find("messages");
+  if ((messages != object.end()) == object.contains("prompt"))
+    raise(ErrorCode::kInvalidArgument, "expected prompt or messages, one of them, got {}",
+          messages == object.end() ? "none" : "both");
+  request.tokens = messages != object.end()
+                       ? chat_ids(*messages, tokenizer)
+                       : prompt_ids(text_in(object, "prompt", ""), request.options, defaults, tokenizer);
+  return request;
+}
+
+std::string settings_fingerprint(const GenerationOptions& options, const Session& session) {
+  ContentHash hash;
+  visit_options(options, [&hash](const OptionSpec& spec, const auto& field) {
+    if (spec.name == "seed") return;
+    add(hash, spec.name);
+    add(hash, value_text(field));
+  });
+  const Model& model = session.model();
+  add(hash, rope_layout_name(model.rope().layout));
+  add(hash, session.kernels());
+  add_model(hash, model.folder());
+  return hash.digits();
+}
+
+}  // namespace lille::cli
