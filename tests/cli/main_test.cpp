@@ -1,3 +1,5 @@
+#include <fmt/ranges.h>
+
 #include "base/utf8.h"
 #include "cli/program.h"
 
@@ -5,21 +7,20 @@ namespace lille::test {
 namespace {
 
 TEST(Main, NoCommandAndUnknownCommand) {
-  expect_failure(
-      kWrongUsage,
-      "expected a command, one of generate, batch, info, tokenize, detokenize, logits, perplexity, got none",
-      {});
+  expect_failure(kWrongUsage,
+                 fmt::format("expected a command, one of {}, got none", fmt::join(kCommands, ", ")), {});
   expect_failure(kWrongUsage, "got \"frobnicate\"", {"frobnicate"});
   expect_failure(kWrongUsage, "got \"--frob\"", {"--frob"});
 }
 
 TEST(Main, UnknownFlagNamesItAndTheCommandsHelp) {
-  for (const char* command :
-       {"generate", "batch", "info", "tokenize", "detokenize", "logits", "perplexity"}) {
+  for (const std::string& command : kCommands) {
     std::vector<std::string> arguments = {command, "--frob"};
-    if (std::string_view(command) != "info" && std::string_view(command) != "perplexity")
-      arguments.emplace_back("1");
-    expect_failure(kWrongUsage, std::string("lille ") + command + " --help", arguments);
+    const bool takes_text = command != "info" && command != "perplexity";
+    // A choice that is none is told before a flag that is none.
+    if (takes_text)
+      arguments.emplace_back(command == "completion" ? "bash" : command == "man" ? "info" : "1");
+    expect_failure(kWrongUsage, "lille " + command + " --help", arguments);
   }
   expect_failure(kWrongUsage, "not expected: --frob", {"generate", "hi", "--frob"});
 }

@@ -210,6 +210,10 @@ inline std::string output_of(const std::vector<std::string>& arguments, const Ru
   return finished.out;
 }
 
+/// Every command, in the order of the help.
+inline const std::vector<std::string> kCommands = {
+    "generate", "batch", "info", "tokenize", "detokenize", "logits", "perplexity", "completion", "man"};
+
 /// Expects that the program refuses: this exit code, nothing on stdout, one line on stderr that contains
 /// `part`.
 inline void expect_failure(int exit_code, std::string_view part, const std::vector<std::string>& arguments,
