@@ -21,7 +21,7 @@
 
 namespace lille {
 
-/// What a folder says about how its model wants to be used.
+/// What a folder or file says about how its model wants to be used.
 struct GenerationDefaults {
   float temperature = 0.5F;  ///< `temperature` of generation_config.json, else the author's.
   float top_p = 0.95F;       ///< `top_p` of generation_config.json, else the author's.
@@ -33,9 +33,11 @@ struct GenerationDefaults {
   bool add_bos_token = true;
 };
 
-/// Reads generation_config.json and tokenizer_config.json of a folder; either may be missing.
+/// Reads what a model, named as by Model::path, says of its use: generation_config.json and
+/// tokenizer_config.json of the folder, either of which may be missing, or `general.sampling.*` and
+/// `tokenizer.ggml.add_bos_token` of a GGUF file.
 /// @throws Error(kCorruptFile) that names the file and the key for a malformed file or a value out of range.
-GenerationDefaults load_generation_defaults(const std::filesystem::path& folder);
+GenerationDefaults load_generation_defaults(const std::filesystem::path& model);
 
 /// Writes generation_config.json for transformers, mlx-lm and load_generation_defaults: how tokens are drawn,
 /// and that an answer ends at `<|endoftext|>` or where the user speaks. (add_bos_token stands in

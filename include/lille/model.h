@@ -25,7 +25,7 @@ using WarningCallback = std::function<void(std::string_view message)>;
 /// Where the rotary layout of a loaded model came from.
 enum class RopeSource {
   kRequested,   ///< LoadOptions::rope_layout.
-  kConfig,      ///< The `rope_layout` key of config.json.
+  kConfig,      ///< The `rope_layout` key of config.json, or `lille.rope_layout` of a GGUF file.
   kRemembered,  ///< Measured by an earlier load of the same file.
   kMeasured,    ///< Measured by this load.
   kDefault,     ///< mlx-lm's interleaved: nothing could be measured, or no layout was clearly best.
@@ -62,18 +62,20 @@ struct LoadOptions {
 class Model {
  public:
   /// Loads a folder with `config.json` and `model.safetensors` (or `model.safetensors.index.json` and its
-  /// shards). Weights stay in the mapped files, in the dtype they have there.
+  /// shards), or a GGUF file (docs/GGUF.md). Weights stay in the mapped files, in the type they have there.
   /// @throws Error(kNotFound) for a missing folder or file; Error(kCorruptFile) for a malformed one, and for
   ///   tensors that are missing, unknown, or of a wrong shape or dtype, all of them in one message;
   ///   Error(kUnsupported) for what no Lille has.
-  static Model load(const std::filesystem::path& folder, const LoadOptions& options = {});
+  static Model load(const std::filesystem::path& path, const LoadOptions& options = {});
 
-  /// What config.json says.
+  /// What config.json or the metadata say.
   const ModelArgs& args() const noexcept;
   /// The rotary layout, and how it was found.
   const RopeChoice& rope() const noexcept;
-  /// The folder it came from.
-  const std::filesystem::path& folder() const noexcept;
+  /// The folder or file it came from: what finds its tokenizer and its generation defaults too.
+  const std::filesystem::path& path() const noexcept;
+  /// What lies there, for people: "safetensors folder", "GGUF version 3, Q4_K_M".
+  std::string form() const;
 
   /// Parameters and bytes of one part of the model, as `lille info` shows them.
   struct Part {
@@ -84,6 +86,15 @@ class Model {
   };
   /// In the order of the forward pass, the norms last.
   std::vector<Part> parts() const;
+
+  /// The weights that are stored in one type.
+  struct Storage {
+    std::string dtype;     ///< "BF16", "Q5_0", or "8-bit, groups of 64, BF16 scales"
+    int64_t n_parameters;  ///< Weights as the model has them, scales and biases not counted.
+    int64_t n_bytes;       ///< As stored, scales and biases included.
+  };
+  /// The type with most weights first.
+  std::vector<Storage> storage() const;
 
  private:
   friend struct Access;

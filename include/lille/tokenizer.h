@@ -39,12 +39,13 @@ struct SaveTokenizerOptions {
 /// openai/tiktoken.
 class Tokenizer {
  public:
-  /// Reads the tokenizer of a folder: `vocab.json` and `merges.txt`, else `tokenizer.json`, else
-  /// `Hastings.pkl`.
+  /// Reads the tokenizer of a model, which Model::path names: that of a GGUF file from its metadata; that of
+  /// a folder, or of the folder in which another file stands, from `vocab.json` and `merges.txt`, else
+  /// `tokenizer.json`, else `Hastings.pkl`.
   /// @throws Error(kNotFound) that names the three forms if the folder has none of them; Error(kCorruptFile).
-  static Tokenizer load(const std::filesystem::path& folder);
-  /// Whether `folder` has one of the three forms.
-  static bool exists(const std::filesystem::path& folder) noexcept;
+  static Tokenizer load(const std::filesystem::path& model);
+  /// Whether `model` is a GGUF file with tokens, or its folder has one of the three forms.
+  static bool exists(const std::filesystem::path& model) noexcept;
 
   /// Reads GPT-2's pair of files: tokens with their ids, and the merges in order of rank.
   /// @throws Error(kCorruptFile) that names the file and the entry.
@@ -55,6 +56,9 @@ class Tokenizer {
   static Tokenizer from_tokenizer_json(const std::filesystem::path& path);
   /// Reads the pickle as data: a dict of bytes, strings and ints; any opcode that could run code is refused.
   static Tokenizer from_pickle(const std::filesystem::path& path);
+  /// Reads the tokens, types and merges of a GGUF file.
+  /// @throws Error(kCorruptFile) that names the file and the key; Error(kUnsupported) for another tokenizer.
+  static Tokenizer from_gguf(const std::filesystem::path& path);
 
   /// Writes the files in which transformers, mlx-lm and llama.cpp's converter look for a tokenizer, whatever
   /// this one was read from: `vocab.json`, `merges.txt`, `tokenizer.json`, `tokenizer_config.json` with the

@@ -46,7 +46,7 @@ class Batch {
         input_(input),
         output_(output),
         tokenizer_(load_tokenizer(session.model())),
-        defaults_(load_generation_defaults(session.model().folder())),
+        defaults_(load_generation_defaults(session.model().path())),
         generator_(session, tokenizer_, arguments.batch) {}
 
   void run(ProgressBar& bar, int64_t n_total) {
@@ -175,7 +175,7 @@ void run_batch(const BatchArguments& arguments, const Environment& environment) 
   const Model model = load_model(arguments.model, environment);
   Session session = make_session(model, arguments.model, environment);
   // What is wrong on the command line is no fault of a line.
-  make_stream_options(arguments.generation, load_generation_defaults(model.folder()), load_tokenizer(model));
+  make_stream_options(arguments.generation, load_generation_defaults(model.path()), load_tokenizer(model));
 
   BatchOutput output(arguments.output, settings_fingerprint(arguments.generation, session),
                      arguments.generation.seed, arguments.overwrite);

@@ -133,7 +133,7 @@ std::string settings_fingerprint(const GenerationOptions& options, const Session
   const Model& model = session.model();
   add(hash, rope_layout_name(model.rope().layout));
   add(hash, session.kernels());
-  add_model(hash, model.folder());
+  add_model(hash, model.path());
   return hash.digits();
 }
 

@@ -102,9 +102,9 @@ void add_example(CLI::App& command, std::string_view example);
 /// How help is laid out: lines of at most 100 columns, and only what a user needs of an option.
 std::shared_ptr<CLI::FormatterBase> help_formatter();
 
-/// The folder that --model or its default names.
+/// The folder or file that --model or its default names.
 /// @throws Error(kNotFound) if there is neither.
-std::filesystem::path model_folder(const ModelOptions& options, const Environment& environment);
+std::filesystem::path model_path(const ModelOptions& options, const Environment& environment);
 
 /// @throws Error(kInvalidArgument | kUnsupported) that names LILLE_FORCE_ISA, unless this machine has such
 ///   kernels.
@@ -113,7 +113,7 @@ void check_kernels(const Environment& environment);
 /// Loads the model; warnings, and the line about a measured rotary layout, go to stderr.
 Model load_model(const ModelOptions& options, const Environment& environment);
 
-/// The tokenizer of the model's folder.
+/// The tokenizer of the model's folder or file.
 /// @throws Error(kInvalidArgument) if it is not the model's.
 Tokenizer load_tokenizer(const Model& model);
 

@@ -95,7 +95,7 @@ void run_generate(const GenerateArguments& arguments, const Environment& environ
   check_arguments(arguments);
   const Model model = load_model(arguments.model, environment);
   const Tokenizer tokenizer = load_tokenizer(model);
-  const GenerationDefaults defaults = load_generation_defaults(model.folder());
+  const GenerationDefaults defaults = load_generation_defaults(model.path());
   Session session = make_session(model, arguments.model, environment);
 
   StreamOptions options = make_stream_options(arguments.generation, defaults, tokenizer);

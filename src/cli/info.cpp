@@ -22,7 +22,7 @@ SourceText source_text(RopeSource source) {
     case RopeSource::kRequested:
       return {"requested", "asked for"};
     case RopeSource::kConfig:
-      return {"config", "named in config.json"};
+      return {"config", "named in the model"};
     case RopeSource::kRemembered:
       return {"remembered", "measured earlier"};
     case RopeSource::kMeasured:
@@ -46,6 +46,11 @@ Memory memory_of(const Model& model) {
   return memory;
 }
 
+// Bits of the file for each parameter, scales and biases included.
+double bits_per_weight(int64_t n_bytes, int64_t n_parameters) {
+  return 8 * static_cast<double>(n_bytes) / static_cast<double>(n_parameters);
+}
+
 int64_t count_parameters(const Model& model) {
   int64_t n_parameters = 0;
   for (const Model::Part& part : model.parts()) n_parameters += part.n_parameters;
@@ -55,6 +60,7 @@ int64_t count_parameters(const Model& model) {
 std::string as_json(const Model& model) {
   const Memory memory = memory_of(model);
   nlohmann::ordered_json info = nlohmann::ordered_json::parse(model.args().to_json());
+  info["form"] = model.form();
   info["rope_layout"] = rope_layout_name(model.rope().layout);
   info["rope_layout_source"] = source_text(model.rope().source).name;
   info["head_dim"] = model.args().head_dim();
@@ -63,6 +69,9 @@ std::string as_json(const Model& model) {
   for (const Model::Part& part : model.parts())
     info["parts"][part.name] = {
         {"n_parameters", part.n_parameters}, {"n_bytes", part.n_bytes}, {"dtype", part.dtype}};
+  for (const Model::Storage& storage : model.storage())
+    info["storage"][storage.dtype] = {{"n_parameters", storage.n_parameters}, {"n_bytes", storage.n_bytes}};
+  info["bits_per_weight"] = bits_per_weight(memory.weights_bytes, count_parameters(model));
   info["weights_bytes"] = memory.weights_bytes;
   info["kv_cache_bytes"] = memory.cache_bytes;
   return info.dump(2);
@@ -71,10 +80,11 @@ std::string as_json(const Model& model) {
 std::string as_text(const Model& model) {
   const ModelArgs& args = model.args();
   const Memory memory = memory_of(model);
-  std::string text = fmt::format("{}\n", model.folder().string());
+  std::string text = fmt::format("{}\n", model.path().string());
   const auto row = [&text](std::string_view name, const std::string& value) {
     text += fmt::format("  {:<18}{}\n", name, value);
   };
+  row("form", model.form());
   row("model_type", args.model_type);
   row("n_layer", fmt::format("{}", args.n_layer));
   row("n_embd", fmt::format("{}", args.n_embd));
@@ -91,6 +101,13 @@ std::string as_text(const Model& model) {
   for (const Model::Part& part : model.parts())
     row(fmt::format("  {}", part.name), fmt::format("{:<12}{:>8.2f} MB  {}", part.n_parameters,
                                                     static_cast<double>(part.n_bytes) / 1e6, part.dtype));
+  const auto n_parameters = static_cast<double>(count_parameters(model));
+  row("storage",
+      fmt::format("{:.2f} bits per weight", bits_per_weight(memory.weights_bytes, count_parameters(model))));
+  for (const Model::Storage& storage : model.storage())
+    row("", fmt::format("{:>5.1f} % {} at {:.2f} bits",
+                        100 * static_cast<double>(storage.n_parameters) / n_parameters, storage.dtype,
+                        bits_per_weight(storage.n_bytes, storage.n_parameters)));
   row("memory", fmt::format("{:.1f} MB of weights, mapped and shared; {:.1f} MB for a full context",
                             static_cast<double>(memory.weights_bytes) / 1e6,
                             static_cast<double>(memory.cache_bytes) / 1e6));

@@ -69,10 +69,10 @@ Environment read_environment() {
   return environment;
 }
 
-std::filesystem::path model_folder(const ModelOptions& options, const Environment& environment) {
+std::filesystem::path model_path(const ModelOptions& options, const Environment& environment) {
   if (!options.model.empty()) return options.model;
   if (environment.default_model.empty())
-    raise(ErrorCode::kNotFound, "--model: expected a folder, since no model stands beside this program");
+    raise(ErrorCode::kNotFound, "--model: expected a model, since no model stands beside this program");
   return environment.default_model;
 }
 
@@ -95,14 +95,14 @@ Model load_model(const ModelOptions& options, const Environment& environment) {
   load.on_warning = [](std::string_view message) { note(fmt::format("warning: {}", message)); };
   std::optional<ProgressBar> bar(std::in_place, "measuring the rope layout");
   load.on_progress = [&bar](int64_t n_done, int64_t n_total) { bar->show(n_done, n_total); };
-  Model model = Model::load(model_folder(options, environment), load);
+  Model model = Model::load(model_path(options, environment), load);
   bar.reset();
   tell_rope_choice(model.rope());
   return model;
 }
 
 Tokenizer load_tokenizer(const Model& model) {
-  Tokenizer tokenizer = Tokenizer::load(model.folder());
+  Tokenizer tokenizer = Tokenizer::load(model.path());
   check_vocabulary(tokenizer, model.args());
   return tokenizer;
 }

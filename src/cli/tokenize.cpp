@@ -18,8 +18,8 @@ void add_tokenize(CLI::App& program, const Environment& environment) {
   CLI::App* command = program.add_subcommand("tokenize", "Turns a text into token ids.");
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("text", arguments->text, "The text, any bytes; - reads it from stdin.")->required();
-  command->add_option("--model", arguments->model.model, "Folder with the tokenizer files.")
-      ->type_name("DIR");
+  command->add_option("--model", arguments->model.model, "Folder with the tokenizer files, or a GGUF file.")
+      ->type_name("MODEL");
   command->add_flag("--parse-special", arguments->encode.parse_special,
                     "Names such as <|user|> in the text become their ids instead of text.");
   command->add_flag(
@@ -28,7 +28,7 @@ void add_tokenize(CLI::App& program, const Environment& environment) {
   command->add_flag("--json", arguments->json, "Print a JSON array.");
   add_example(*command, "lille tokenize \"A cat sat on the mat.\"");
   command->callback([arguments, environment] {
-    const Tokenizer tokenizer = Tokenizer::load(model_folder(arguments->model, environment));
+    const Tokenizer tokenizer = Tokenizer::load(model_path(arguments->model, environment));
     const std::vector<int32_t> ids = tokenizer.encode(text_or_stdin(arguments->text), arguments->encode);
     print(arguments->json ? nlohmann::json(ids).dump() + "\n" : fmt::format("{}\n", fmt::join(ids, ",")));
   });
@@ -44,11 +44,11 @@ void add_detokenize(CLI::App& program, const Environment& environment) {
   command
       ->add_option("ids", arguments->ids, "Ids with commas between them: 7454,2402; - reads them from stdin.")
       ->required();
-  command->add_option("--model", arguments->model.model, "Folder with the tokenizer files.")
-      ->type_name("DIR");
+  command->add_option("--model", arguments->model.model, "Folder with the tokenizer files, or a GGUF file.")
+      ->type_name("MODEL");
   add_example(*command, "lille detokenize 32,3797,3332");
   command->callback([arguments, environment] {
-    const Tokenizer tokenizer = Tokenizer::load(model_folder(arguments->model, environment));
+    const Tokenizer tokenizer = Tokenizer::load(model_path(arguments->model, environment));
     const std::string ids = text_or_stdin(arguments->ids);
     // What tokenize prints of an empty text.
     if (ids.find_first_not_of(" \t\r\n") == std::string::npos) return;

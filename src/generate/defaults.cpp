@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "io/gguf.h"
 #include "io/json.h"
 #include "lille/generate.h"
 
@@ -44,9 +45,7 @@ Number number_in(const nlohmann::json& object, const char* key, Number fallback,
   return found->template get<Number>();
 }
 
-}  // namespace
-
-GenerationDefaults load_generation_defaults(const std::filesystem::path& folder) {
+GenerationDefaults read_folder(const std::filesystem::path& folder) {
   GenerationDefaults defaults;
   const std::filesystem::path generation = folder / "generation_config.json";
   const nlohmann::json sampling = read_object(generation);
@@ -71,6 +70,41 @@ GenerationDefaults load_generation_defaults(const std::filesystem::path& folder)
           printable_path(tokenizer), add_bos->type_name());
   defaults.add_bos_token = add_bos->get<bool>();
   return defaults;
+}
+
+// llama.cpp's keys for what generation_config.json and tokenizer_config.json say.
+GenerationDefaults read_gguf(const GgufFile& file) {
+  GenerationDefaults defaults;
+  const auto read = [&file]<typename Number>(Number& field, std::string_view key, const Range& range) {
+    std::optional<double> value;
+    if constexpr (std::is_integral_v<Number>) {
+      const std::optional<uint64_t> whole = file.whole(key);
+      if (whole) value = static_cast<double>(*whole);
+    } else {
+      value = file.real(key);
+    }
+    if (!value) return;
+    if (!(*value >= range.min && *value <= range.max) || (!range.includes_min && *value == range.min))
+      raise(ErrorCode::kCorruptFile, "[load] {}: {}: expected a number {} {} to {}, got {}",
+            printable_path(file.path()), key, range.includes_min ? "from" : "above", range.min, range.max,
+            *value);
+    field = static_cast<Number>(*value);
+  };
+  read(defaults.temperature, "general.sampling.temp", {0, 1e6});
+  read(defaults.top_p, "general.sampling.top_p", {0, 1});
+  read(defaults.top_k, "general.sampling.top_k", {0, 1e9});
+  read(defaults.min_p, "general.sampling.min_p", {0, 1});
+  read(defaults.repetition_penalty, "general.sampling.penalty_repeat", {0, 1e6, false});
+  defaults.add_bos_token = file.boolean("tokenizer.ggml.add_bos_token").value_or(defaults.add_bos_token);
+  return defaults;
+}
+
+}  // namespace
+
+GenerationDefaults load_generation_defaults(const std::filesystem::path& model) {
+  if (GgufFile::is_gguf(model)) return read_gguf(GgufFile(model));
+  std::error_code ignored;
+  return read_folder(std::filesystem::is_regular_file(model, ignored) ? model.parent_path() : model);
 }
 
 void save_generation_defaults(const std::filesystem::path& folder, const GenerationDefaults& defaults,

@@ -171,10 +171,9 @@ void visit_options(Options& options, Visitor&& visit) {
 template <typename Options, typename Visitor>
 requires std::is_same_v<std::remove_const_t<Options>, ModelOptions>
 void visit_options(Options& options, Visitor&& visit) {
-  visit(OptionSpec{"model", "", "DIR",
-                   "Folder with config.json, model.safetensors and tokenizer files. Default: the small model "
-                   "that comes "
-                   "with the program."},
+  visit(OptionSpec{"model", "", "MODEL",
+                   "Folder with config.json, model.safetensors and tokenizer files, or a GGUF file. Default: "
+                   "the small model that comes with the program."},
         options.model);
   visit(
       OptionSpec{

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "io/json.h"
+#include "io/model_args_checks.h"
 #include "lille/model_args.h"
 
 namespace lille {
@@ -17,29 +18,8 @@ using nlohmann::json;
 
 constexpr std::string_view kAction = "load_config";
 constexpr std::string_view kModelType = "lille-130m";
+constexpr std::string_view kHint = "is this the config.json of a Lille checkpoint?";
 constexpr std::size_t kMaxConfigBytes = 16 << 20;
-constexpr double kMaxRopeTheta = 1e12;
-
-/// A key that holds a size. The bounds keep every product of sizes far below 2^63 and leave a wide margin
-/// above any model that a CPU can run.
-struct SizeKey {
-  const char* name;
-  const char* training_name;  ///< What the author's training code calls it, or nullptr.
-  int64_t ModelArgs::*member;
-  int64_t max;
-  const char* hint = "is this the config.json of a Lille checkpoint?";
-};
-
-constexpr std::array<SizeKey, 6> kSizeKeys = {
-    {{"block_size", nullptr, &ModelArgs::block_size, int64_t{1} << 16,
-      "the rotary table and the cache of a sequence hold a row for each of these positions; a shorter "
-      "context "
-      "needs no other weights"},
-     {"n_embd", nullptr, &ModelArgs::n_embd, int64_t{1} << 16},
-     {"n_head", "n_heads", &ModelArgs::n_head, int64_t{1} << 12},
-     {"n_kv_heads", nullptr, &ModelArgs::n_kv_heads, int64_t{1} << 12},
-     {"n_layer", "n_layers", &ModelArgs::n_layer, int64_t{1} << 12},
-     {"vocab_size", nullptr, &ModelArgs::vocab_size, int64_t{1} << 24}}};
 
 /// Reads one config.json into ModelArgs; every fault names the file and the key.
 class ConfigReader {
@@ -54,7 +34,7 @@ class ConfigReader {
       args.*key.member = read_whole(key, *find_either(key.name, key.training_name));
     args.layer_norm_eps = read_eps(config_.at("layer_norm_eps"));
     check_rope();
-    args.rope_theta = read_number("rope_theta", *find_rope_theta(), 1, kMaxRopeTheta);
+    args.rope_theta = read_number("rope_theta", *find_rope_theta(), kMinRopeTheta, kMaxRopeTheta);
     args.tie_word_embeddings = read_tie_word_embeddings();
     args.rope_layout = read_rope_layout();
     check_sizes(args);
@@ -64,8 +44,7 @@ class ConfigReader {
 
  private:
   [[noreturn]] void fail(ErrorCode code, std::string_view key, std::string_view expected,
-                         std::string_view found,
-                         std::string_view hint = "is this the config.json of a Lille checkpoint?") const {
+                         std::string_view found, std::string_view hint = kHint) const {
     raise(code, "[{}] {}: {}: expected {}, got {}. Hint: {}", kAction, file_, key, expected, found, hint);
   }
 
@@ -139,7 +118,7 @@ class ConfigReader {
     const uint64_t whole = value.is_number_unsigned() ? value.get<uint64_t>() : 0;
     if (whole < 1 || whole > static_cast<uint64_t>(key.max))
       fail(ErrorCode::kCorruptFile, key.name, fmt::format("a whole number from 1 to {}", key.max),
-           describe(value), key.hint);
+           describe(value), key.hint == nullptr ? kHint : std::string_view(key.hint));
     return static_cast<int64_t>(whole);
   }
 
@@ -197,24 +176,12 @@ class ConfigReader {
   }
 
   void check_sizes(const ModelArgs& args) const {
-    if (args.n_embd % args.n_head != 0)
-      fail(ErrorCode::kCorruptFile, "n_head", fmt::format("a divisor of n_embd, {}", args.n_embd),
-           fmt::format("{}", args.n_head));
-    if (args.n_head % args.n_kv_heads != 0)
-      fail(ErrorCode::kCorruptFile, "n_kv_heads", fmt::format("a divisor of n_head, {}", args.n_head),
-           fmt::format("{}", args.n_kv_heads));
-    if (args.head_dim() % 2 != 0)
-      fail(ErrorCode::kCorruptFile, "n_head", "an even width of a head, since rotary positions turn pairs",
-           fmt::format("n_embd / n_head = {} / {} = {}", args.n_embd, args.n_head, args.head_dim()));
-    if (args.head_dim() > ModelArgs::kMaxHeadDim)
-      fail(ErrorCode::kCorruptFile, "n_head",
-           fmt::format("a width of a head of at most {}", ModelArgs::kMaxHeadDim),
-           fmt::format("n_embd / n_head = {} / {} = {}", args.n_embd, args.n_head, args.head_dim()));
-    if (args.hidden_dim() == 0)
-      fail(ErrorCode::kCorruptFile, "n_embd", "at least 49", fmt::format("{}", args.n_embd),
-           "hidden_dim = 256 * round(int(8 * n_embd / 3) / 256), the nearest multiple of 256 with halves to "
-           "the even "
-           "one, is 0 here, an MLP without width");
+    const std::optional<SizeFault> fault = find_size_fault(args);
+    if (!fault) return;
+    for (const SizeKey& key : kSizeKeys)
+      if (key.member == fault->member)
+        fail(ErrorCode::kCorruptFile, key.name, fault->expected, fault->found,
+             fault->hint.empty() ? kHint : fault->hint);
   }
 
   std::optional<QuantizationArgs> read_quantization() const {

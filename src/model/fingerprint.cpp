@@ -19,16 +19,16 @@ std::string computed_args(ModelArgs args) {
 }  // namespace
 
 std::string fingerprint(const ModelParts& parts) {
-  std::vector<const TensorView*> tensors;
-  for (const TensorView& tensor : parts.checkpoint.tensors()) tensors.push_back(&tensor);
-  std::ranges::sort(tensors, {}, [](const TensorView* tensor) -> std::string_view { return tensor->name; });
+  std::vector<NamedTensor> tensors = parts.source->tensors({});
+  std::ranges::sort(tensors, {}, &NamedTensor::name);
   ContentHash hash;
   hash.update(computed_args(parts.args));
-  for (const TensorView* tensor : tensors) {
+  hash.update(parts.source->has_permuted_qk() ? "rows of q and k permuted\n" : "");
+  for (const NamedTensor& tensor : tensors) {
     // The length keeps a name from being read on into what follows it.
-    hash.update(fmt::format("{} {} {} {}\n", tensor->name.size(), tensor->name, dtype_name(tensor->dtype),
-                            shape_text(tensor->shape)));
-    hash.update(tensor->bytes);
+    hash.update(fmt::format("{} {} {} {}\n", tensor.name.size(), tensor.name, dtype_name(tensor.view.dtype),
+                            shape_text(tensor.view.shape)));
+    hash.update(tensor.view.bytes);
   }
   return hash.digits();
 }

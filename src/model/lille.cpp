@@ -133,23 +133,23 @@ bool same_values(const TensorView& a, const TensorView& b) {
 
 }  // namespace
 
-std::vector<NamedTensor> sanitize(std::span<const TensorView> tensors, const WarningCallback& on_warning) {
+std::vector<NamedTensor> keep_parameters(std::vector<NamedTensor> tensors,
+                                         const WarningCallback& on_warning) {
   std::vector<NamedTensor> kept;
   std::vector<NamedTensor> heads;
-  std::unordered_map<std::string, const TensorView*> seen;
-  for (const TensorView& tensor : tensors) {
+  std::unordered_map<std::string, TensorView> seen;
+  for (NamedTensor& tensor : tensors) {
     if (tensor.name.find("rotary_emb") != std::string::npos) continue;
-    NamedTensor named = {model_name(tensor.name), tensor};
-    const auto [earlier, is_new] = seen.emplace(named.name, &tensor);
+    const auto [earlier, is_new] = seen.emplace(tensor.name, tensor.view);
     if (!is_new)
-      raise(ErrorCode::kCorruptFile, "[sanitize] {}: tensors {} and {} are both {}", tensor.file,
-            printable(earlier->second->name), printable(tensor.name), printable(named.name));
-    const bool is_head = named.name.starts_with(kHead) && named.name[kHead.size()] == '.';
-    (is_head ? heads : kept).push_back(std::move(named));
+      raise(ErrorCode::kCorruptFile, "[sanitize] {}: tensors {} and {} are both {}", tensor.view.file,
+            printable(earlier->second.name), printable(tensor.view.name), printable(tensor.name));
+    const bool is_head = tensor.name.starts_with(kHead) && tensor.name[kHead.size()] == '.';
+    (is_head ? heads : kept).push_back(std::move(tensor));
   }
   for (const NamedTensor& head : heads) {
     const auto embedding = seen.find(std::string(kEmbedding) + head.name.substr(kHead.size()));
-    if (embedding != seen.end() && same_values(head.view, *embedding->second)) continue;
+    if (embedding != seen.end() && same_values(head.view, embedding->second)) continue;
     if (on_warning)
       on_warning(fmt::format(
           "{}: {} differs from the token embedding, but Lille's output projection is the embedding. "
@@ -157,6 +157,12 @@ std::vector<NamedTensor> sanitize(std::span<const TensorView> tensors, const War
           head.view.file, printable(head.view.name)));
   }
   return kept;
+}
+
+std::vector<NamedTensor> sanitize(std::span<const TensorView> tensors, const WarningCallback& on_warning) {
+  std::vector<NamedTensor> named;
+  for (const TensorView& tensor : tensors) named.push_back({model_name(tensor.name), tensor});
+  return keep_parameters(std::move(named), on_warning);
 }
 
 }  // namespace lille

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "lille/model.h"
 #include "model/kv_cache.h"
 #include "model/linear.h"
+#include "model/model_source.h"
 #include "model/workspace.h"
 #include "ops/ops.h"
 
@@ -79,27 +81,27 @@ struct Transformer {
 /// What a Model handle shares: arguments, mapped files and the weights that point into them.
 struct ModelParts {
   ModelArgs args;
-  std::filesystem::path folder;
-  Checkpoint checkpoint;
+  std::unique_ptr<const ModelSource> source;
   Transformer transformer;
   ops::RopeTable rope_table;
   std::vector<Model::Part> summary;
+  std::vector<Model::Storage> storage;
   RopeChoice rope;
 };
 
-/// A tensor of a checkpoint under the name it has in the model.
-struct NamedTensor {
-  std::string name;  ///< "transformer.layers.0.attention.norm.weight"
-  TensorView view;   ///< Its name is the one in the file.
-};
+/// Removes what stands among the tensors of a checkpoint and is no parameter of the model: everything called
+/// `rotary_emb`, whose tables follow from rope_theta, and `transformer.lm_head.*`, since the output
+/// projection is the embedding. If its values differ from the embedding's, the checkpoint was not tied and
+/// its logits will be others, which a warning says.
+/// @param tensors  under the model's names.
+/// @throws Error(kCorruptFile) if two tensors have one name.
+std::vector<NamedTensor> keep_parameters(std::vector<NamedTensor> tensors, const WarningCallback& on_warning);
 
 /// Renames and removes what foreign writers do differently, and only that:
 /// - `_orig_mod.` (torch.compile) and `module.` (data parallel training) before a name are stripped, in any
 ///   order;
 /// - a name without `transformer.` gets it, as the author's own checkpoints have none;
-/// - names that contain `rotary_emb` are removed: the tables follow from rope_theta;
-/// - `lm_head.*` is removed: the output projection is the embedding. If its values differ from the
-///   embedding's, the checkpoint was not tied and its logits will be others, which a warning says.
+/// - keep_parameters.
 /// @throws Error(kCorruptFile) if two tensors end up with one name.
 /// Source: mlx_lm/models/lille-130m.py Model.sanitize; Nikityyy/lille train.py.
 std::vector<NamedTensor> sanitize(std::span<const TensorView> tensors, const WarningCallback& on_warning);

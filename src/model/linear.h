@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "kernels/kernel_table.h"
 #include "ops/ops.h"
@@ -16,13 +17,27 @@ class LinearAdapter {
   virtual void add_to(ops::Device& device, ops::Rows out, ops::Rows x) const = 0;
 };
 
-/// y = x * W^T, and the adapter's part if there is one. The weight is float or quantised: the kernel knows.
+/// Some outputs of a linear layer, whose weight is one tensor of a file.
+struct LinearPart {
+  kernels::WeightMatrix weight;  ///< (n_out of the part, n_in), float or quantised: the kernel knows.
+  /// Not 0: the rows are heads of this width in llama.cpp's order, which the outputs do not keep.
+  int64_t permuted_head_dim = 0;
+};
+
+/// y = x * W^T, and the adapter's part if there is one. W is the parts, one below the other: a single one, or
+/// queries, keys and values as GGUF files have them.
 struct Linear {
-  kernels::WeightMatrix weight;
+  std::vector<LinearPart> parts;
   std::shared_ptr<const LinearAdapter> adapter;
 
   void forward(ops::Device& device, ops::Rows out, ops::Rows x) const {
-    ops::linear(device, out, x, weight);
+    int64_t n_done = 0;
+    for (const LinearPart& part : parts) {
+      const ops::Rows outputs = out.columns(n_done, part.weight.n_out);
+      ops::linear(device, outputs, x, part.weight);
+      if (part.permuted_head_dim != 0) ops::unpermute_heads(device, outputs, part.permuted_head_dim);
+      n_done += part.weight.n_out;
+    }
     if (adapter) adapter->add_to(device, out, x);
   }
 };

@@ -20,9 +20,23 @@ kernels::FloatKind float_kind(DType dtype) noexcept {
   return dtype == DType::kF16 ? kernels::FloatKind::kF16 : kernels::FloatKind::kBF16;
 }
 
-kernels::WeightKind weight_kind(DType dtype) noexcept {
-  if (dtype == DType::kF32) return kernels::WeightKind::kF32;
-  return dtype == DType::kF16 ? kernels::WeightKind::kF16 : kernels::WeightKind::kBF16;
+// The types in which a matrix may be stored, and how kernels call them.
+struct WeightKindRow {
+  DType dtype;
+  kernels::WeightKind kind;
+};
+constexpr WeightKindRow kWeightKinds[] = {
+    {DType::kF32, kernels::WeightKind::kF32},   {DType::kF16, kernels::WeightKind::kF16},
+    {DType::kBF16, kernels::WeightKind::kBF16}, {DType::kQ8_0, kernels::WeightKind::kQ8_0},
+    {DType::kQ4_0, kernels::WeightKind::kQ4_0}, {DType::kQ4_1, kernels::WeightKind::kQ4_1},
+    {DType::kQ5_0, kernels::WeightKind::kQ5_0}, {DType::kQ5_1, kernels::WeightKind::kQ5_1},
+    {DType::kQ4_K, kernels::WeightKind::kQ4_K}, {DType::kQ5_K, kernels::WeightKind::kQ5_K},
+    {DType::kQ6_K, kernels::WeightKind::kQ6_K}};
+
+std::optional<kernels::WeightKind> weight_kind(DType dtype) noexcept {
+  for (const WeightKindRow& row : kWeightKinds)
+    if (row.dtype == dtype) return row.kind;
+  return std::nullopt;
 }
 
 // The same fault in several layers as one text: "transformer.layers.{0,1,2}.attention.norm.weight is missing
@@ -56,18 +70,11 @@ class Matcher {
   }
 
   Parameter match(const ParameterSpec& spec) {
-    Parameter parameter = {&spec, take(spec.name + ".weight"), take(spec.name + ".scales"),
-                           take(spec.name + ".biases")};
-    if (parameter.weight == nullptr) {
-      fault("{}.weight is missing: expected {}", spec.name, shape_text(spec.shape));
-    } else if (parameter.scales == nullptr && parameter.biases == nullptr) {
-      check_float(spec.name + ".weight", *parameter.weight, spec.shape);
-      if (is_named_as_quantised(spec.name))
-        fault("{}.scales and .biases are missing, but `quantization` in config.json names this layer",
-              spec.name);
-    } else {
-      check_quantised(parameter);
-    }
+    if (!is_split(spec)) return {&spec, {match_tensor(spec)}};
+    Parameter parameter = {&spec, {}};
+    for (const SplitSpec& split : spec.splits)
+      parameter.tensors.push_back(
+          match_tensor({split.name, spec.kind, spec.part, {split.n_out, spec.shape[1]}}));
     return parameter;
   }
 
@@ -78,9 +85,8 @@ class Matcher {
     for (const std::string_view name : extra) fault("{} is not a parameter of this model", printable(name));
     if (faults_.empty()) return;
     raise(ErrorCode::kCorruptFile,
-          "[load] {}: the tensors do not fit config.json: {}. Hint: are config.json and the weights of the "
-          "same "
-          "checkpoint?",
+          "[load] {}: the tensors are not those of the model that it describes: {}. Hint: are "
+          "configuration and weights of the same checkpoint?",
           source, fmt::join(merge_layers(faults_), "; "));
   }
 
@@ -88,6 +94,32 @@ class Matcher {
   template <typename... Args>
   void fault(fmt::format_string<Args...> format, Args&&... args) {
     faults_.push_back(fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  bool is_split(const ParameterSpec& spec) const {
+    return !unused_.contains(spec.name + ".weight") &&
+           std::ranges::any_of(spec.splits, [this](const SplitSpec& split) {
+             return unused_.contains(split.name + ".weight");
+           });
+  }
+
+  StoredTensor match_tensor(const ParameterSpec& spec) {
+    const StoredTensor tensor = {take(spec.name + ".weight"), take(spec.name + ".scales"),
+                                 take(spec.name + ".biases")};
+    if (tensor.weight == nullptr) {
+      fault("{}.weight is missing: expected {}", spec.name, shape_text(spec.shape));
+    } else if (tensor.scales != nullptr || tensor.biases != nullptr) {
+      check_affine(spec, tensor);
+    } else {
+      if (spec.kind == ParameterKind::kMatrix && weight_kind(tensor.weight->dtype))
+        check_shape(spec.name + ".weight", *tensor.weight, spec.shape);
+      else
+        check_float(spec.name + ".weight", *tensor.weight, spec.shape);
+      if (is_named_as_quantised(spec.name))
+        fault("{}.scales and .biases are missing, but `quantization` in config.json names this layer",
+              spec.name);
+    }
+    return tensor;
   }
 
   const TensorView* take(const std::string& name) {
@@ -104,22 +136,26 @@ class Matcher {
     return found != args_.quantization->layers.end() && found->second.has_value();
   }
 
-  void check_float(const std::string& name, const TensorView& view, std::span<const int64_t> shape) {
+  void check_shape(const std::string& name, const TensorView& view, std::span<const int64_t> shape) {
     if (!std::ranges::equal(view.shape, shape))
       fault("{}: expected {}, got {}", name, shape_text(shape), shape_text(view.shape));
+  }
+
+  void check_float(const std::string& name, const TensorView& view, std::span<const int64_t> shape) {
+    check_shape(name, view, shape);
     if (!is_float(view.dtype)) fault("{}: expected F32, F16 or BF16, got {}", name, dtype_name(view.dtype));
   }
 
-  void check_quantised(const Parameter& parameter) {
-    const ParameterSpec& spec = *parameter.spec;
+  // MLX's form of quantisation: scales and biases beside the codes.
+  void check_affine(const ParameterSpec& spec, const StoredTensor& tensor) {
     if (spec.kind != ParameterKind::kMatrix || !args_.quantization) {
       fault("{} has scales or biases, {}", spec.name,
             args_.quantization ? "but a norm is never quantised" : "but config.json has no `quantization`");
       return;
     }
-    if (parameter.scales == nullptr || parameter.biases == nullptr) {
-      fault("{}.{} is missing beside {}.{}", spec.name, parameter.scales == nullptr ? "scales" : "biases",
-            spec.name, parameter.scales == nullptr ? "biases" : "scales");
+    if (tensor.scales == nullptr || tensor.biases == nullptr) {
+      fault("{}.{} is missing beside {}.{}", spec.name, tensor.scales == nullptr ? "scales" : "biases",
+            spec.name, tensor.scales == nullptr ? "biases" : "scales");
       return;
     }
     const std::optional<LayerQuantization> setting = args_.quantization->of_layer(spec.name);
@@ -127,11 +163,10 @@ class Matcher {
       fault("{} has scales and biases, but `quantization` in config.json says false for it", spec.name);
       return;
     }
-    check_codes(parameter, *setting);
+    check_codes(spec, tensor, *setting);
   }
 
-  void check_codes(const Parameter& parameter, const LayerQuantization& setting) {
-    const ParameterSpec& spec = *parameter.spec;
+  void check_codes(const ParameterSpec& spec, const StoredTensor& tensor, const LayerQuantization& setting) {
     const int64_t n_out = spec.shape[0];
     const int64_t n_in = spec.shape[1];
     if (n_in % setting.group_size != 0) {
@@ -140,17 +175,17 @@ class Matcher {
       return;
     }
     const std::vector<int64_t> packed = {n_out, n_in * setting.bits / 32};
-    if (parameter.weight->shape != packed)
+    if (tensor.weight->shape != packed)
       fault("{}.weight: expected {} for {} bits, got {}", spec.name, shape_text(packed), setting.bits,
-            shape_text(parameter.weight->shape));
-    if (parameter.weight->dtype != DType::kU32)
-      fault("{}.weight: expected U32 codes, got {}", spec.name, dtype_name(parameter.weight->dtype));
+            shape_text(tensor.weight->shape));
+    if (tensor.weight->dtype != DType::kU32)
+      fault("{}.weight: expected U32 codes, got {}", spec.name, dtype_name(tensor.weight->dtype));
     const std::vector<int64_t> groups = {n_out, n_in / setting.group_size};
-    check_float(spec.name + ".scales", *parameter.scales, groups);
-    check_float(spec.name + ".biases", *parameter.biases, groups);
-    if (parameter.scales->dtype != parameter.biases->dtype)
+    check_float(spec.name + ".scales", *tensor.scales, groups);
+    check_float(spec.name + ".biases", *tensor.biases, groups);
+    if (tensor.scales->dtype != tensor.biases->dtype)
       fault("{}: expected scales and biases of one dtype, got {} and {}", spec.name,
-            dtype_name(parameter.scales->dtype), dtype_name(parameter.biases->dtype));
+            dtype_name(tensor.scales->dtype), dtype_name(tensor.biases->dtype));
   }
 
   const ModelArgs& args_;
@@ -158,45 +193,51 @@ class Matcher {
   std::vector<std::string> faults_;
 };
 
-// Unsigned comparison of the bits without the sign finds NaN and infinity and, having no branch, compiles to
-// vectors.
-template <typename Bits>
-bool has_non_finite(std::span<const std::byte> bytes, Bits magnitude_mask, Bits exponent_mask) {
-  Bits found = 0;
-  for (std::size_t offset = 0; offset + sizeof(Bits) <= bytes.size(); offset += sizeof(Bits)) {
-    const auto magnitude = static_cast<Bits>(load_unaligned<Bits>(bytes.data() + offset) & magnitude_mask);
-    found |= static_cast<Bits>(magnitude >= exponent_mask);
+// Fills the slots of a Transformer.
+struct Binder {
+  void bind(Linear& linear, const Parameter& parameter) const {
+    const std::vector<SplitSpec>& splits = parameter.spec->splits;
+    const bool is_split = parameter.tensors.size() > 1;
+    for (std::size_t idx = 0; idx < parameter.tensors.size(); ++idx) {
+      const bool is_permuted = has_permuted_qk && is_split && splits[idx].is_rotated;
+      const int64_t n_out = is_split ? splits[idx].n_out : parameter.spec->shape[0];
+      linear.parts.push_back(
+          {matrix_of(parameter, parameter.tensors[idx], n_out), is_permuted ? args.head_dim() : 0});
+    }
   }
-  return found != 0;
-}
 
-bool has_non_finite(const TensorView& view) {
-  if (view.dtype == DType::kF32) return has_non_finite<uint32_t>(view.bytes, 0x7fffffffu, 0x7f800000u);
-  if (view.dtype == DType::kBF16) return has_non_finite<uint16_t>(view.bytes, 0x7fffu, 0x7f80u);
-  if (view.dtype == DType::kF16) return has_non_finite<uint16_t>(view.bytes, 0x7fffu, 0x7c00u);
-  return false;
-}
-
-void bind(kernels::WeightMatrix& matrix, const Parameter& parameter, const ModelArgs& args) {
-  matrix.data = parameter.weight->bytes.data();
-  matrix.n_out = parameter.spec->shape[0];
-  matrix.n_in = parameter.spec->shape[1];
-  if (parameter.scales == nullptr) {
-    matrix.kind = weight_kind(parameter.weight->dtype);
-    return;
+  void bind(Embedding& embedding, const Parameter& parameter) const {
+    embedding.weight = matrix_of(parameter, parameter.tensors.front(), parameter.spec->shape[0]);
   }
-  matrix.kind = kernels::WeightKind::kAffine;
-  const LayerQuantization setting = *args.quantization->of_layer(parameter.spec->name);
-  matrix.bits = setting.bits;
-  matrix.scales = parameter.scales->bytes.data();
-  matrix.biases = parameter.biases->bytes.data();
-  matrix.scale_kind = float_kind(parameter.scales->dtype);
-  matrix.group_size = setting.group_size;
-}
 
-void bind(ops::NormWeight& norm, const Parameter& parameter, const ModelArgs&) {
-  norm = {parameter.weight->bytes.data(), float_kind(parameter.weight->dtype), parameter.spec->shape[0]};
-}
+  void bind(ops::NormWeight& norm, const Parameter& parameter) const {
+    const TensorView& weight = *parameter.tensors.front().weight;
+    norm = {weight.bytes.data(), float_kind(weight.dtype), parameter.spec->shape[0]};
+  }
+
+  kernels::WeightMatrix matrix_of(const Parameter& parameter, const StoredTensor& tensor,
+                                  int64_t n_out) const {
+    kernels::WeightMatrix matrix;
+    matrix.data = tensor.weight->bytes.data();
+    matrix.n_out = n_out;
+    matrix.n_in = parameter.spec->shape[1];
+    if (tensor.scales == nullptr) {
+      matrix.kind = weight_kind(tensor.weight->dtype).value();
+      return matrix;
+    }
+    matrix.kind = kernels::WeightKind::kAffine;
+    const LayerQuantization setting = *args.quantization->of_layer(parameter.spec->name);
+    matrix.bits = setting.bits;
+    matrix.scales = tensor.scales->bytes.data();
+    matrix.biases = tensor.biases->bytes.data();
+    matrix.scale_kind = float_kind(tensor.scales->dtype);
+    matrix.group_size = setting.group_size;
+    return matrix;
+  }
+
+  const ModelArgs& args;
+  bool has_permuted_qk = false;
+};
 
 Transformer empty_transformer(const ModelArgs& args) {
   Transformer transformer;
@@ -207,33 +248,35 @@ Transformer empty_transformer(const ModelArgs& args) {
 }
 
 // Calls visit(ParameterSpec, slot) for every parameter: the one list of names, shapes and where each belongs.
-// A slot is a NormWeight or a WeightMatrix.
+// A slot is a NormWeight, a Linear or an Embedding.
 template <typename Visit>
 void visit_parameters(Transformer& transformer, const ModelArgs& args, Visit visit) {
   const auto norm = [&](const std::string& name, ops::NormWeight& slot) {
-    visit(ParameterSpec{name, ParameterKind::kNorm, ParameterPart::kNorms, {args.n_embd}}, slot);
+    visit(ParameterSpec{name, ParameterKind::kNorm, ParameterPart::kNorms, {args.n_embd}, {}}, slot);
   };
-  const auto matrix = [&](const std::string& name, ParameterPart part, std::vector<int64_t> shape,
-                          kernels::WeightMatrix& slot) {
-    visit(ParameterSpec{name, ParameterKind::kMatrix, part, std::move(shape)}, slot);
+  const auto matrix = [&](const std::string& name, ParameterPart part, std::vector<int64_t> shape, auto& slot,
+                          std::vector<SplitSpec> splits = {}) {
+    visit(ParameterSpec{name, ParameterKind::kMatrix, part, std::move(shape), std::move(splits)}, slot);
   };
   const int64_t n_embd = args.n_embd;
   const int64_t hidden_dim = args.hidden_dim();
   const int64_t qkv_size = args.q_size() + 2 * args.kv_size();
   using enum ParameterPart;
-  matrix("transformer.tok_embeddings", kEmbedding, {args.vocab_size, n_embd},
-         transformer.tok_embeddings.weight);
+  matrix("transformer.tok_embeddings", kEmbedding, {args.vocab_size, n_embd}, transformer.tok_embeddings);
   for (Block& block : transformer.layers) {
     const std::string layer = fmt::format("transformer.layers.{}.", block.attention.layer_idx);
     Attention& attention = block.attention;
     norm(layer + "attention.norm", attention.norm);
-    matrix(layer + "attention.qkv_proj", kAttention, {qkv_size, n_embd}, attention.qkv_proj.weight);
-    matrix(layer + "attention.out_proj", kAttention, {n_embd, args.q_size()}, attention.out_proj.weight);
+    matrix(layer + "attention.qkv_proj", kAttention, {qkv_size, n_embd}, attention.qkv_proj,
+           {{layer + "attention.q_proj", args.q_size(), true},
+            {layer + "attention.k_proj", args.kv_size(), true},
+            {layer + "attention.v_proj", args.kv_size(), false}});
+    matrix(layer + "attention.out_proj", kAttention, {n_embd, args.q_size()}, attention.out_proj);
     MLP& mlp = block.feed_forward;
     norm(layer + "feed_forward.norm", mlp.norm);
-    matrix(layer + "feed_forward.gate_proj", kFeedForward, {hidden_dim, n_embd}, mlp.gate_proj.weight);
-    matrix(layer + "feed_forward.up_proj", kFeedForward, {hidden_dim, n_embd}, mlp.up_proj.weight);
-    matrix(layer + "feed_forward.down_proj", kFeedForward, {n_embd, hidden_dim}, mlp.down_proj.weight);
+    matrix(layer + "feed_forward.gate_proj", kFeedForward, {hidden_dim, n_embd}, mlp.gate_proj);
+    matrix(layer + "feed_forward.up_proj", kFeedForward, {hidden_dim, n_embd}, mlp.up_proj);
+    matrix(layer + "feed_forward.down_proj", kFeedForward, {n_embd, hidden_dim}, mlp.down_proj);
   }
   norm("transformer.norm", transformer.norm);
 }
@@ -246,7 +289,7 @@ int64_t ParameterSpec::n_parameters() const noexcept {
   return n;
 }
 
-int64_t Parameter::n_bytes() const noexcept {
+int64_t StoredTensor::n_bytes() const noexcept {
   std::size_t n = weight->bytes.size();
   if (scales != nullptr) n += scales->bytes.size() + biases->bytes.size();
   return static_cast<int64_t>(n);
@@ -271,32 +314,16 @@ std::vector<Parameter> match_parameters(std::span<const ParameterSpec> table,
   return parameters;
 }
 
-void warn_of_non_finite(ThreadPool& pool, std::span<const Parameter> parameters,
-                        const WarningCallback& on_warning) {
-  if (!on_warning) return;
-  std::vector<const TensorView*> views;
-  for (const Parameter& parameter : parameters)
-    for (const TensorView* view : {parameter.weight, parameter.scales, parameter.biases})
-      if (view != nullptr) views.push_back(view);
-  std::vector<char> is_bad(views.size(), 0);
-  pool.run(static_cast<int64_t>(views.size()),
-           [&](int64_t view_idx, int64_t) { is_bad[view_idx] = has_non_finite(*views[view_idx]) ? 1 : 0; });
-  for (std::size_t view_idx = 0; view_idx < views.size(); ++view_idx)
-    if (is_bad[view_idx] != 0)
-      on_warning(
-          fmt::format("{}: {} contains NaN or infinite values; what the model computes is meaningless. "
-                      "Hint: is the file damaged, or did its training diverge?",
-                      views[view_idx]->file, printable(views[view_idx]->name)));
-}
-
-Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> parameters) {
+Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> parameters,
+                            bool has_permuted_qk) {
   std::unordered_map<std::string_view, const Parameter*> by_name;
   for (const Parameter& parameter : parameters) by_name.emplace(parameter.spec->name, &parameter);
   Transformer transformer = empty_transformer(args);
+  const Binder binder = {args, has_permuted_qk};
   visit_parameters(transformer, args, [&](const ParameterSpec& spec, auto& slot) {
     const auto found = by_name.find(spec.name);
     LILLE_CHECK(found != by_name.end());
-    bind(slot, *found->second, args);
+    binder.bind(slot, *found->second);
   });
   return transformer;
 }

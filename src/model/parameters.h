@@ -18,12 +18,20 @@ enum class ParameterKind {
 /// The part of the model that a parameter counts to in summaries.
 enum class ParameterPart { kEmbedding, kAttention, kFeedForward, kNorms };
 
+/// Rows of a matrix that other writers store as a tensor of their own.
+struct SplitSpec {
+  std::string name;  ///< Without ".weight": "transformer.layers.0.attention.q_proj".
+  int64_t n_out = 0;
+  bool is_rotated = false;  ///< q and k: rotary positions turn its outputs, so llama.cpp orders its rows.
+};
+
 /// One parameter of the model.
 struct ParameterSpec {
   std::string name;  ///< Without ".weight": "transformer.layers.0.attention.qkv_proj".
   ParameterKind kind;
   ParameterPart part;
   std::vector<int64_t> shape;
+  std::vector<SplitSpec> splits = {};  ///< Not empty: together they may stand for the matrix, in this order.
 
   int64_t n_parameters() const noexcept;
 };
@@ -32,29 +40,32 @@ struct ParameterSpec {
 /// which loading, checking and counting work.
 std::vector<ParameterSpec> parameter_table(const ModelArgs& args);
 
-/// A parameter found in a checkpoint.
-struct Parameter {
-  const ParameterSpec* spec = nullptr;
+/// A matrix or norm, or the rows of a matrix that are stored together.
+struct StoredTensor {
   const TensorView* weight = nullptr;
-  const TensorView* scales = nullptr;  ///< Null unless quantised.
-  const TensorView* biases = nullptr;  ///< Null unless quantised.
+  const TensorView* scales = nullptr;  ///< Null unless quantised in MLX's form.
+  const TensorView* biases = nullptr;  ///< Null unless quantised in MLX's form.
 
   int64_t n_bytes() const noexcept;
 };
 
+/// A parameter found in a checkpoint.
+struct Parameter {
+  const ParameterSpec* spec = nullptr;
+  std::vector<StoredTensor> tensors;  ///< One, or one for each of the spec's splits.
+};
+
 /// Finds every parameter of the table among the tensors of a checkpoint and checks names, shapes and dtypes.
-/// @param source  the folder, for messages.
+/// @param source  the folder or file, for messages.
 /// @throws Error(kCorruptFile) with everything that is missing, unknown or wrong, at once.
 std::vector<Parameter> match_parameters(std::span<const ParameterSpec> table,
                                         std::span<const NamedTensor> tensors, const ModelArgs& args,
                                         const std::string& source);
 
-/// Warns about every parameter that has a NaN or an infinity in it, by name.
-void warn_of_non_finite(ThreadPool& pool, std::span<const Parameter> parameters,
-                        const WarningCallback& on_warning);
-
 /// The stack with its weights pointing into the files.
 /// @param parameters  in the order of parameter_table(args).
-Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> parameters);
+/// @param has_permuted_qk  as ModelSource says it.
+Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> parameters,
+                            bool has_permuted_qk);
 
 }  // namespace lille

@@ -38,7 +38,7 @@ void check_cache(const BatchItem& item, std::size_t item_idx, const ModelParts& 
         ErrorCode::kInvalidArgument,
         "[forward] item {}: expected a cache of this session's model, got one that was made for the model of "
         "{}. Hint: make it with make_prompt_cache(session.model())",
-        item_idx, printable_path(item.cache->model().folder()));
+        item_idx, printable_path(item.cache->model().path()));
   if (item.cache->offset() > 0 && item.cache->kernels() != kernels)
     raise(ErrorCode::kInvalidArgument,
           "[forward] item {}: expected a cache filled by {} kernels, as this session has, got one filled by "

@@ -10,3 +10,4 @@
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/swiglu.h"
+#include "ops/unpermute_heads.h"

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "io/gguf.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/quote.h"
 #include "tokenizer/split.h"
@@ -54,6 +55,20 @@ void append_stretch(std::vector<int32_t>& ids, std::string_view text, const Enco
   append_ordinary(ids, ' ' + std::string(text), vocabulary);
 }
 
+bool has_tokens(const std::filesystem::path& gguf) noexcept {
+  try {
+    return GgufFile(gguf).value("tokenizer.ggml.tokens") != nullptr;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+// The folder whose files belong to a model: itself, or the one in which the model's file stands.
+std::filesystem::path folder_of(const std::filesystem::path& model) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(model, ignored) ? model.parent_path() : model;
+}
+
 }  // namespace
 
 struct Tokenizer::Tables {
@@ -62,7 +77,9 @@ struct Tokenizer::Tables {
 
 Tokenizer::Tokenizer(std::shared_ptr<const Tables> tables) : tables_(std::move(tables)) {}
 
-Tokenizer Tokenizer::load(const std::filesystem::path& folder) {
+Tokenizer Tokenizer::load(const std::filesystem::path& model) {
+  if (GgufFile::is_gguf(model)) return from_gguf(model);
+  const std::filesystem::path folder = folder_of(model);
   std::error_code ignored;
   const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, ignored); };
   if (has("vocab.json") && has("merges.txt"))
@@ -75,7 +92,9 @@ Tokenizer Tokenizer::load(const std::filesystem::path& folder) {
         printable_path(folder));
 }
 
-bool Tokenizer::exists(const std::filesystem::path& folder) noexcept {
+bool Tokenizer::exists(const std::filesystem::path& model) noexcept {
+  if (GgufFile::is_gguf(model)) return has_tokens(model);
+  const std::filesystem::path folder = folder_of(model);
   std::error_code ignored;
   const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, ignored); };
   return (has("vocab.json") && has("merges.txt")) || has("tokenizer.json") || has("Hastings.pkl");
@@ -102,6 +121,10 @@ Tokenizer Tokenizer::from_pickle(const std::filesystem::path& path) {
 
 void Tokenizer::save(const std::filesystem::path& folder, const SaveTokenizerOptions& options) const {
   save_tokenizer_files(folder, tables_->vocabulary, options);
+}
+
+Tokenizer Tokenizer::from_gguf(const std::filesystem::path& path) {
+  return Tokenizer(std::make_shared<const Tables>(Tables{read_gguf_vocabulary(GgufFile(path))}));
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "io/gguf.h"
 #include "tokenizer/vocabulary.h"
 
 namespace lille {
@@ -27,6 +28,12 @@ Vocabulary read_tokenizer_json(const NamedText& file);
 /// @throws Error(kCorruptFile) that names the entry or the place in the file; Error(kUnsupported) for a
 ///   pickle that holds more than plain data.
 Vocabulary read_hastings_pickle(const NamedText& file);
+
+/// Hastings from the metadata of a GGUF file: `tokenizer.ggml.tokens`, `token_type` and `merges`.
+/// @throws Error(kCorruptFile) that names the file, the key and the entry; Error(kUnsupported) for a model or
+/// a
+///   pre-tokenizer that is not GPT-2's.
+Vocabulary read_gguf_vocabulary(const GgufFile& file);
 
 /// Checks a merge list against the ids: the merges, in their order, must make the tokens 256, 257 and so on.
 /// @param merges  one merge a line, its two tokens in GPT-2's byte alphabet with a space between them; a

@@ -49,7 +49,7 @@ void expect_equal(const WholeAnswer& batched, const WholeAnswer& alone, const st
 class Batch : public testing::Test {
  protected:
   Model model_ = test::load_model(test::source_path("models/lille-tiny-8bit"));
-  Tokenizer tokenizer_ = Tokenizer::load(model_.folder());
+  Tokenizer tokenizer_ = Tokenizer::load(model_.path());
   Session session_{model_, {1, ""}};
 
   std::vector<int32_t> ids(std::string_view text) const {

@@ -15,7 +15,7 @@ constexpr int64_t kContext = 512;
 class Chat : public testing::Test {
  protected:
   Model model_ = Model::load(test::source_path("models/lille-tiny-8bit"));
-  Tokenizer tokenizer_ = Tokenizer::load(model_.folder());
+  Tokenizer tokenizer_ = Tokenizer::load(model_.path());
   Session session_{model_, {2, ""}};
   ChatSession chat_{session_, tokenizer_};
   std::vector<int32_t> seen_;  // what the last token was chosen by

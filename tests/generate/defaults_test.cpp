@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "io/gguf.h"
 #include "lille/generate.h"
 #include "support.h"
 
@@ -108,6 +109,37 @@ TEST(GenerationDefaults, WhatIsSavedReadsBack) {
   EXPECT_EQ(config, nlohmann::json::parse(R"({"bos_token_id": 32767, "eos_token_id": [32764, 32766],
       "pad_token_id": 32763, "do_sample": true, "temperature": 0.7, "top_p": 0.9, "top_k": 40, "min_p": 0.05,
       "repetition_penalty": 1.1})"));
+}
+
+TEST(GenerationDefaults, OfAGgufFile) {
+  const test::TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "x.gguf";
+  save_gguf(path, {}, {});
+  EXPECT_EQ(load_generation_defaults(path).temperature, 0.5F);
+  EXPECT_TRUE(load_generation_defaults(path).add_bos_token);
+  const std::vector<std::pair<std::string, GgufValue>> metadata = {
+      {"general.sampling.temp", 0.75F},           {"general.sampling.top_p", 0.5F},
+      {"general.sampling.top_k", int32_t{40}},    {"general.sampling.min_p", 0.25F},
+      {"general.sampling.penalty_repeat", 1.25F}, {"tokenizer.ggml.add_bos_token", false}};
+  save_gguf(path, metadata, {});
+  const GenerationDefaults defaults = load_generation_defaults(path);
+  EXPECT_EQ(defaults.temperature, 0.75F);
+  EXPECT_EQ(defaults.top_p, 0.5F);
+  EXPECT_EQ(defaults.top_k, 40);
+  EXPECT_EQ(defaults.min_p, 0.25F);
+  EXPECT_EQ(defaults.repetition_penalty, 1.25F);
+  EXPECT_FALSE(defaults.add_bos_token);
+  for (const auto& [key, value] :
+       std::vector<std::pair<std::string, GgufValue>>{{"general.sampling.temp", -1.0F},
+                                                      {"general.sampling.temp", std::string_view("hot")},
+                                                      {"general.sampling.top_p", 2.0F},
+                                                      {"general.sampling.top_k", int32_t{-1}},
+                                                      {"general.sampling.penalty_repeat", 0.0F},
+                                                      {"tokenizer.ggml.add_bos_token", uint8_t{1}}}) {
+    const std::pair<std::string, GgufValue> bad = {key, value};
+    save_gguf(path, std::span(&bad, 1), {});
+    test::expect_error(ErrorCode::kCorruptFile, "x.gguf: " + key, [&] { load_generation_defaults(path); });
+  }
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ class ReusePrefix : public testing::TestWithParam<Case> {
   }
 
   Model model_ = test::load_model(test::source_path("models/lille-tiny-8bit"), GetParam().layout);
-  Tokenizer tokenizer_ = Tokenizer::load(model_.folder());
+  Tokenizer tokenizer_ = Tokenizer::load(model_.path());
   Session session_{model_, {2, ""}};
   std::vector<int32_t> cached_ = {32767, 7454, 2402, 257, 640, 11, 287, 257, 1598, 2647};
   test::TemporaryFolder folder_;

@@ -75,7 +75,7 @@ TEST_F(MatchParameters, FindsEveryParameterInAnyOrder) {
   const std::vector<Parameter> parameters = match_parameters(table_, tensors_, args_, "folder");
   ASSERT_EQ(parameters.size(), table_.size());
   for (std::size_t idx = 0; idx < table_.size(); ++idx)
-    EXPECT_EQ(parameters[idx].weight->name, table_[idx].name + ".weight");
+    EXPECT_EQ(parameters[idx].tensors.at(0).weight->name, table_[idx].name + ".weight");
 }
 
 TEST_F(MatchParameters, ReportsAllThatIsMissingOrExtraAtOnce) {
@@ -94,6 +94,26 @@ TEST_F(MatchParameters, TheSameFaultOfSeveralLayersIsToldOnce) {
   expect_fault("transformer.layers.{1,2,3}.feed_forward.down_proj.weight is missing: expected (128, 256)");
 }
 
+TEST_F(MatchParameters, QueriesKeysAndValuesMayStandAlone) {
+  const std::string attention = "transformer.layers.0.attention.";
+  const auto split = [&](const std::string& name, int64_t n_out) {
+    tensors_.push_back({attention + name, {name, DType::kF32, {n_out, 128}, {}, "f"}});
+  };
+  std::erase_if(tensors_,
+                [&](const NamedTensor& tensor) { return tensor.name == attention + "qkv_proj.weight"; });
+  split("v_proj.weight", 128);
+  split("q_proj.weight", 128);
+  expect_fault(attention + "k_proj.weight is missing: expected (128, 128)");
+  split("k_proj.weight", 128);
+  const std::vector<Parameter> parameters = match_parameters(table_, tensors_, args_, "folder");
+  ASSERT_EQ(parameters[2].tensors.size(), 3u);
+  for (const auto& [idx, name] :
+       {std::pair(0, "q_proj.weight"), std::pair(1, "k_proj.weight"), std::pair(2, "v_proj.weight")})
+    EXPECT_EQ(parameters[2].tensors.at(static_cast<std::size_t>(idx)).weight->name, name);
+  tensors_.push_back({attention + "qkv_proj.weight", {"qkv", DType::kF32, {384, 128}, {}, "f"}});
+  expect_fault(attention + "q_proj.weight is not a parameter of this model");
+}
+
 TEST_F(MatchParameters, WrongDType) {
   at("transformer.norm.weight").view.dtype = DType::kU32;
   expect_fault("transformer.norm.weight: expected F32, F16 or BF16, got U32");
@@ -103,8 +123,8 @@ TEST_F(MatchParameters, QuantisedMatrices) {
   args_.quantization = QuantizationArgs{64, 8};
   quantise(gate_, {256, 32}, {256, 2});
   const std::vector<Parameter> parameters = match_parameters(table_, tensors_, args_, "folder");
-  EXPECT_NE(parameters[5].scales, nullptr);
-  EXPECT_EQ(parameters[6].scales, nullptr) << "up_proj stays float";
+  EXPECT_NE(parameters[5].tensors.at(0).scales, nullptr);
+  EXPECT_EQ(parameters[6].tensors.at(0).scales, nullptr) << "up_proj stays float";
 }
 
 TEST_F(MatchParameters, QuantisedWithoutSayingSo) {
@@ -126,11 +146,11 @@ TEST_F(MatchParameters, QuantisedLayersHaveTheirOwnSettings) {
   quantise(gate_, {256, 12}, {256, 4});
   quantise(down, {128, 32}, {128, 4});
   const std::vector<Parameter> parameters = match_parameters(table_, tensors_, args_, "folder");
-  const Transformer transformer = bind_parameters(args_, parameters);
-  EXPECT_EQ(transformer.layers[0].feed_forward.gate_proj.weight.bits, 3);
-  EXPECT_EQ(transformer.layers[0].feed_forward.gate_proj.weight.group_size, 32);
-  EXPECT_EQ(transformer.layers[0].feed_forward.down_proj.weight.bits, 4);
-  EXPECT_EQ(transformer.layers[0].feed_forward.down_proj.weight.group_size, 64);
+  const Transformer transformer = bind_parameters(args_, parameters, false);
+  EXPECT_EQ(transformer.layers[0].feed_forward.gate_proj.parts.at(0).weight.bits, 3);
+  EXPECT_EQ(transformer.layers[0].feed_forward.gate_proj.parts.at(0).weight.group_size, 32);
+  EXPECT_EQ(transformer.layers[0].feed_forward.down_proj.parts.at(0).weight.bits, 4);
+  EXPECT_EQ(transformer.layers[0].feed_forward.down_proj.parts.at(0).weight.group_size, 64);
 
   args_.quantization->layers[down] = std::nullopt;
   expect_fault(down + " has scales and biases, but `quantization` in config.json says false for it");
@@ -154,34 +174,6 @@ TEST_F(MatchParameters, QuantisedNormAndLoneScales) {
   tensors_.push_back({gate_ + ".scales", {"s", DType::kBF16, {256, 2}, {}, "f"}});
   expect_fault("transformer.norm has scales or biases, but a norm is never quantised");
   expect_fault(gate_ + ".biases is missing beside");
-}
-
-template <typename Bits>
-std::size_t n_warnings(DType dtype, std::vector<Bits> bits) {
-  const ParameterSpec spec = {
-      "transformer.norm", ParameterKind::kNorm, ParameterPart::kNorms, {static_cast<int64_t>(bits.size())}};
-  // One byte off, as tensors in files may be.
-  std::vector<std::byte> bytes(1 + bits.size() * sizeof(Bits));
-  std::memcpy(bytes.data() + 1, bits.data(), bits.size() * sizeof(Bits));
-  const TensorView view = {"norm.weight", dtype, spec.shape, std::span(bytes).subspan(1), "file"};
-  const Parameter parameter = {&spec, &view, nullptr, nullptr};
-  ThreadPool pool(1);
-  std::size_t n = 0;
-  warn_of_non_finite(pool, std::span(&parameter, 1), [&n](std::string_view text) {
-    EXPECT_NE(text.find("norm.weight contains NaN"), std::string_view::npos);
-    ++n;
-  });
-  return n;
-}
-
-TEST(WarnOfNonFinite, EveryFloatKind) {
-  EXPECT_EQ(n_warnings<uint32_t>(DType::kF32, {0x3f800000, 0xff7fffff, 0x80000000}), 0u);
-  EXPECT_EQ(n_warnings<uint32_t>(DType::kF32, {0x3f800000, 0x7fc00000}), 1u);
-  EXPECT_EQ(n_warnings<uint32_t>(DType::kF32, {0xff800000}), 1u);
-  EXPECT_EQ(n_warnings<uint16_t>(DType::kBF16, {0x3f80, 0xff7f}), 0u);
-  EXPECT_EQ(n_warnings<uint16_t>(DType::kBF16, {0x3f80, 0xffc0}), 1u);
-  EXPECT_EQ(n_warnings<uint16_t>(DType::kF16, {0x3c00, 0xfbff}), 0u);
-  EXPECT_EQ(n_warnings<uint16_t>(DType::kF16, {0x7e00}), 1u);
 }
 
 }  // namespace

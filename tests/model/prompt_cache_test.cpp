@@ -134,7 +134,7 @@ TEST_F(PromptCacheFile, AnotherShapeLayoutTypeOrKernelTableIsRefused) {
                           {CacheType::kBF16, {}});
   expect_refused_as_it_is(ErrorCode::kInvalidArgument,
                           {"kernels: expected abacus, as this session has, got "}, {{}, "abacus"});
-  const std::filesystem::path toy = model_.folder();
+  const std::filesystem::path toy = model_.path();
   model_ = test::load_model(toy, RopeLayout::kHalf);
   expect_refused_as_it_is(ErrorCode::kInvalidArgument,
                           {"rope_layout: expected half, as the model was loaded, got interleaved"});

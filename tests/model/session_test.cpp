@@ -276,7 +276,8 @@ TEST(Linear, AdapterAddsItsPart) {
   const float weight[] = {1, 2, 3, 4};
   float x[] = {10, 20};
   float out[] = {0, 0};
-  Linear linear = {{kernels::WeightKind::kF32, weight, 2, 2}, std::make_shared<AddSum>()};
+  const kernels::WeightMatrix matrix = {kernels::WeightKind::kF32, weight, 2, 2};
+  Linear linear = {{{matrix, 0}}, std::make_shared<AddSum>()};
   ThreadPool pool(1);
   ops::Device device{kernels::select_kernel_table(""), pool, {}};
   linear.forward(device, {out, 1, 2, 2}, {x, 1, 2, 2});
