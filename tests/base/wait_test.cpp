@@ -1,0 +1,37 @@
+#include "base/wait.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "support.h"
+
+namespace lille {
+namespace {
+
+double seconds_of(const auto& action) {
+  const auto start = std::chrono::steady_clock::now();
+  action();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+TEST(WaitSeconds, LastsAsLongAsItWasAsked) {
+  EXPECT_GE(seconds_of([] { wait_seconds(0.05, {}); }), 0.05);
+}
+
+TEST(WaitSeconds, EndsWhenCanceled) {
+  std::stop_source source;
+  std::jthread canceler([&source] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    source.request_stop();
+  });
+  EXPECT_LT(seconds_of([&] {
+              test::expect_error(ErrorCode::kCanceled, "canceled",
+                                 [&] { wait_seconds(60, source.get_token()); });
+            }),
+            30);
+}
+
+}  // namespace
+}  // namespace lille
