@@ -7,6 +7,8 @@ find_package(fmt 9 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
 find_package(Utf8proc REQUIRED)
 find_package(ZLIB 1.2.9 REQUIRED)
+find_package(CURL 7.85 REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
 
 # Only its header is used: XXH3 is compiled in.
 find_path(XXHASH_INCLUDE xxhash.h REQUIRED)

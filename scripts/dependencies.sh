@@ -19,6 +19,8 @@ build|nlohmann-json3-dev|reads and writes config.json, tokenizer.json and safete
 build|libfmt-dev|formats messages and reports
 build|libcli11-dev|the program's options and help
 build|zlib1g-dev|inflates the members of PyTorch's .pt files and checks their CRCs
+build|libcurl4-openssl-dev|downloads models from the Hugging Face hub
+build|libssl-dev|SHA-256 and SHA-1 of what was downloaded; libcurl needs the same library
 build|libutf8proc-dev|Unicode classes of letters and digits for the tokenizer's split pattern
 build|libxxhash-dev|a fast hash of weights and of saved prompt caches; its header alone
 test|libgtest-dev|the test framework

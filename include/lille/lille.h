@@ -6,6 +6,7 @@
 #include "lille/chat.h"
 #include "lille/error.h"
 #include "lille/generate.h"
+#include "lille/hub.h"
 #include "lille/logits_processors.h"
 #include "lille/model.h"
 #include "lille/model_args.h"

@@ -16,8 +16,6 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr std::string_view kAction = "load_checkpoint";
-constexpr const char* kSingleFile = "model.safetensors";
-constexpr const char* kIndexFile = "model.safetensors.index.json";
 constexpr std::size_t kMaxIndexBytes = 100'000'000;
 constexpr std::size_t kMaxFaultsNamed = 5;
 
@@ -71,7 +69,7 @@ std::vector<SafetensorsFile> open_shards(const fs::path& folder, std::span<const
   if (!missing.empty())
     raise(ErrorCode::kNotFound,
           "[{}] {}: expected the shards that {} names, got none called {}. Hint: is the download complete?",
-          kAction, printable_path(folder), kIndexFile, fmt::join(missing, ", "));
+          kAction, printable_path(folder), kWeightIndexFile, fmt::join(missing, ", "));
   std::vector<SafetensorsFile> files;
   for (const std::string& shard : shards) files.emplace_back(folder / shard);
   return files;
@@ -99,7 +97,7 @@ void check_index(const fs::path& folder, const WeightMap& weight_map, std::span<
         "[{}] {}: expected the index and the shards to name the same tensors, got {} faults: {}{}. Hint: do "
         "all files "
         "come from one download?",
-        kAction, printable_path(folder / kIndexFile), faults.size(),
+        kAction, printable_path(folder / kWeightIndexFile), faults.size(),
         fmt::join(faults.begin(), faults.begin() + static_cast<std::ptrdiff_t>(n_named), "; "),
         faults.size() > n_named ? " and more" : "");
 }
@@ -118,19 +116,27 @@ void check_folder(const fs::path& folder) {
 
 }  // namespace
 
+std::vector<std::string> weight_file_names(const fs::path& folder) {
+  if (is_there(folder / kWeightIndexFile)) {
+    const WeightMap weight_map = read_index(folder / kWeightIndexFile);
+    if (!weight_map.empty()) return shard_names(weight_map);
+  }
+  return {kWeightFile};
+}
+
 Checkpoint::Checkpoint(const fs::path& folder) {
   check_folder(folder);
-  const std::vector<std::string> single{kSingleFile};
+  const std::vector<std::string> single{kWeightFile};
   std::vector<std::string> shards = single;
   WeightMap weight_map;
-  if (is_there(folder / kIndexFile)) {
-    weight_map = read_index(folder / kIndexFile);
+  if (is_there(folder / kWeightIndexFile)) {
+    weight_map = read_index(folder / kWeightIndexFile);
     if (!weight_map.empty()) shards = shard_names(weight_map);
-  } else if (!is_there(folder / kSingleFile)) {
+  } else if (!is_there(folder / kWeightFile)) {
     raise(
         ErrorCode::kNotFound,
         "[{}] {}: expected {} or {}, got neither. Hint: name the folder of a Hugging Face or MLX checkpoint",
-        kAction, printable_path(folder), kSingleFile, kIndexFile);
+        kAction, printable_path(folder), kWeightFile, kWeightIndexFile);
   }
   files_ = open_shards(folder, shards);
   // mlx-lm writes an index beside a single file too, which says nothing that the file does not say.

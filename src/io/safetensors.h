@@ -44,6 +44,15 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
+/// The weights of a folder in one file, and the list of files they are cut into.
+inline constexpr const char* kWeightFile = "model.safetensors";
+inline constexpr const char* kWeightIndexFile = "model.safetensors.index.json";
+
+/// The names of the files that hold a folder's weights, sorted, whether they are there or not: those that its
+/// index names, or model.safetensors.
+/// @throws Error(kCorruptFile) for an index that is malformed or names a file outside the folder.
+std::vector<std::string> weight_file_names(const std::filesystem::path& folder);
+
 /// The tensors of a checkpoint folder: `model.safetensors.index.json` with its shards where it is there and
 /// names more than model.safetensors, otherwise `model.safetensors`. Shards may be symbolic links, as in a
 /// download cache.
