@@ -62,7 +62,9 @@ struct LoadOptions {
 class Model {
  public:
   /// Loads a folder with `config.json` and `model.safetensors` (or `model.safetensors.index.json` and its
-  /// shards), or a GGUF file (docs/GGUF.md). Weights stay in the mapped files, in the type they have there.
+  /// shards), a GGUF file (docs/GGUF.md), or a .pt file of PyTorch, which a folder without safetensors may
+  /// hold as `best_model.pt` or `ckpt_final.pt` (docs/CHECKPOINTS.md). Weights stay in the mapped files, in
+  /// the type they have there.
   /// @throws Error(kNotFound) for a missing folder or file; Error(kCorruptFile) for a malformed one, and for
   ///   tensors that are missing, unknown, or of a wrong shape or dtype, all of them in one message;
   ///   Error(kUnsupported) for what no Lille has.

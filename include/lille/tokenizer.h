@@ -108,8 +108,8 @@ class Tokenizer {
 };
 
 /// Chats are written in Lille's form only (Tokenizer::apply_chat_template); a chat template beside a model,
-/// in `chat_template.jinja` or tokenizer_config.json, is compared with it and never run.
-/// @param model  a folder, or a file in one.
+/// in `chat_template.jinja`, tokenizer_config.json or a GGUF file, is compared with it and never run.
+/// @param model  what Model::path names.
 /// @throws Error(kUnsupported) that names the file if its template is another; Error(kCorruptFile) for a
 ///   malformed file.
 void check_chat_template(const std::filesystem::path& model);

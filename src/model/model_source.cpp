@@ -6,6 +6,7 @@
 #include "io/safetensors.h"
 #include "model/gguf_source.h"
 #include "model/lille.h"
+#include "model/torch_source.h"
 
 namespace lille {
 namespace {
@@ -47,12 +48,16 @@ class FolderSource : public ModelSource {
 
 std::unique_ptr<const ModelSource> ModelSource::open(const std::filesystem::path& path) {
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return std::make_unique<FolderSource>(path);
+  if (std::filesystem::is_directory(path, ignored)) {
+    const std::optional<std::filesystem::path> torch_file = find_torch_file(path);
+    if (torch_file) return open_torch(path, *torch_file);
+    return std::make_unique<FolderSource>(path);
+  }
+  if (is_torch_file(path)) return open_torch(path, path);
   if (GgufFile::is_gguf(path)) return open_gguf(path);
   raise(ErrorCode::kNotFound,
-        "[load] {}: expected a folder with config.json, model.safetensors and tokenizer files, or a GGUF "
-        "file, got "
-        "{}. Hint: is the path right?",
+        "[load] {}: expected a folder with config.json, model.safetensors and tokenizer files, a GGUF file, "
+        "or a .pt file of PyTorch, got {}. Hint: is the path right?",
         printable_path(path),
         std::filesystem::exists(path, ignored) ? "a file of another kind" : "nothing there");
 }

@@ -21,7 +21,8 @@ struct NamedTensor {
 /// load_generation_defaults).
 class ModelSource {
  public:
-  /// Opens a folder with config.json and safetensors files, or a GGUF file. Reads headers only.
+  /// Opens a folder with config.json and safetensors files or with a .pt file of PyTorch, a GGUF file, or a
+  /// .pt file. Reads headers only.
   /// @throws Error(kNotFound) that says what may stand there, if nothing of that does; Error as the form's
   ///   reader.
   static std::unique_ptr<const ModelSource> open(const std::filesystem::path& path);

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "io/gguf.h"
 #include "io/json.h"
 #include "lille/tokenizer.h"
 
@@ -58,8 +59,17 @@ const nlohmann::json* default_of(const nlohmann::json& value) {
   return nullptr;
 }
 
-std::optional<FoundTemplate> find_template(const std::filesystem::path& folder) {
+std::optional<FoundTemplate> find_template(const std::filesystem::path& model) {
+  if (GgufFile::is_gguf(model)) {
+    constexpr const char* kKey = "tokenizer.chat_template";
+    const GgufFile file(model);
+    const auto text = file.text(kKey);
+    if (!text) return std::nullopt;
+    return FoundTemplate{std::string(*text), fmt::format("{}: {}", printable_path(model), kKey)};
+  }
   std::error_code ignored;
+  const std::filesystem::path folder =
+      std::filesystem::is_directory(model, ignored) ? model : model.parent_path();
   const std::filesystem::path own_file = folder / kTemplateFile;
   if (std::filesystem::exists(own_file, ignored))
     return FoundTemplate{read_text_file(own_file, kMaxFileBytes), printable_path(own_file)};
@@ -87,10 +97,7 @@ bool is_lille_chat_template(std::string_view text) {
 }
 
 void check_chat_template(const std::filesystem::path& model) {
-  std::error_code ignored;
-  const std::filesystem::path folder =
-      std::filesystem::is_directory(model, ignored) ? model : model.parent_path();
-  const std::optional<FoundTemplate> found = find_template(folder);
+  const std::optional<FoundTemplate> found = find_template(model);
   if (!found || is_lille_chat_template(found->text)) return;
   raise(
       ErrorCode::kUnsupported,

@@ -88,7 +88,7 @@ Tokenizer Tokenizer::load(const std::filesystem::path& model) {
   if (has("Hastings.pkl")) return from_pickle(folder / "Hastings.pkl");
   raise(ErrorCode::kNotFound,
         "[tokenizer] {}: expected vocab.json and merges.txt, or tokenizer.json, or Hastings.pkl, found none "
-        "of the three",
+        "of the three. Hint: a .pt file holds no tokenizer; put the author's Hastings.pkl beside it",
         printable_path(folder));
 }
 

@@ -33,9 +33,9 @@ TEST(ModelSource, MlxQuantisedFolder) {
 
 TEST(ModelSource, AnythingElseIsNotFound) {
   const test::TemporaryFolder folder;
-  test::expect_error(ErrorCode::kNotFound, "or a GGUF file, got nothing there",
+  test::expect_error(ErrorCode::kNotFound, "or a .pt file of PyTorch, got nothing there",
                      [&] { ModelSource::open(folder.path() / "nowhere"); });
-  test::expect_error(ErrorCode::kNotFound, "or a GGUF file, got a file of another kind",
+  test::expect_error(ErrorCode::kNotFound, "or a .pt file of PyTorch, got a file of another kind",
                      [&] { ModelSource::open(folder.write("x", "{}")); });
   test::expect_error(ErrorCode::kNotFound, "config.json", [&] { ModelSource::open(folder.path()); });
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "io/gguf.h"
 #include "lille/tokenizer.h"
 #include "tokenizer/hastings.h"
 
@@ -113,6 +114,22 @@ TEST(ChatTemplate, OtherTemplatesAreNot) {
   EXPECT_FALSE(is_lille_chat_template(with("'<|user|>'", "'<| user|>'")));
   EXPECT_FALSE(is_lille_chat_template(with("+ eos_token", "- eos_token")));
   EXPECT_FALSE(is_lille_chat_template("{{ messages }}"));
+}
+
+TEST(ChatTemplate, AnotherInAGgufFileIsRefused) {
+  const test::TemporaryFolder folder;
+  folder.write("chat_template.jinja", "[INST]");  // A GGUF file stands for itself.
+  const std::filesystem::path path = folder.path() / "x.gguf";
+  const auto with = [&](std::string_view text) {
+    const std::pair<std::string, GgufValue> entry = {"tokenizer.chat_template", text};
+    save_gguf(path, std::span(&entry, 1), {});
+    check_chat_template(path);
+  };
+  save_gguf(path, {}, {});
+  check_chat_template(path);
+  with(kLilleChatTemplate);
+  test::expect_error(ErrorCode::kUnsupported, "x.gguf: tokenizer.chat_template: expected Lille's chat form",
+                     [&] { with("[INST]"); });
 }
 
 TEST(ChatTemplate, AnotherBesideAModelIsRefusedByName) {
