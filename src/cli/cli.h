@@ -161,6 +161,7 @@ void add_info(CLI::App& program, const Environment& environment);
 void add_tokenize(CLI::App& program, const Environment& environment);
 void add_detokenize(CLI::App& program, const Environment& environment);
 void add_logits(CLI::App& program, const Environment& environment);
+void add_convert(CLI::App& program, const Environment& environment);
 void add_perplexity(CLI::App& program, const Environment& environment);
 void add_completion(CLI::App& program);
 /// After all others, since it knows their names.

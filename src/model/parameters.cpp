@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "model/weight_types.h"
 
 namespace lille {
 namespace {
@@ -18,25 +19,6 @@ bool is_float(DType dtype) noexcept {
 kernels::FloatKind float_kind(DType dtype) noexcept {
   if (dtype == DType::kF32) return kernels::FloatKind::kF32;
   return dtype == DType::kF16 ? kernels::FloatKind::kF16 : kernels::FloatKind::kBF16;
-}
-
-// The types in which a matrix may be stored, and how kernels call them.
-struct WeightKindRow {
-  DType dtype;
-  kernels::WeightKind kind;
-};
-constexpr WeightKindRow kWeightKinds[] = {
-    {DType::kF32, kernels::WeightKind::kF32},   {DType::kF16, kernels::WeightKind::kF16},
-    {DType::kBF16, kernels::WeightKind::kBF16}, {DType::kQ8_0, kernels::WeightKind::kQ8_0},
-    {DType::kQ4_0, kernels::WeightKind::kQ4_0}, {DType::kQ4_1, kernels::WeightKind::kQ4_1},
-    {DType::kQ5_0, kernels::WeightKind::kQ5_0}, {DType::kQ5_1, kernels::WeightKind::kQ5_1},
-    {DType::kQ4_K, kernels::WeightKind::kQ4_K}, {DType::kQ5_K, kernels::WeightKind::kQ5_K},
-    {DType::kQ6_K, kernels::WeightKind::kQ6_K}};
-
-std::optional<kernels::WeightKind> weight_kind(DType dtype) noexcept {
-  for (const WeightKindRow& row : kWeightKinds)
-    if (row.dtype == dtype) return row.kind;
-  return std::nullopt;
 }
 
 // The same fault in several layers as one text: "transformer.layers.{0,1,2}.attention.norm.weight is missing

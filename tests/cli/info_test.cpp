@@ -11,7 +11,7 @@ TEST(Info, TextShowsTheArchitecture) {
   for (const char* part :
        {"model_type        lille-130m", "n_layer           12", "n_embd            256",
         "block_size        512 tokens", "rope_layout       interleaved (named in the model)",
-        "form              MLX-quantised folder", "storage           8.51 bits per weight",
+        "form              MLX-quantised folder", "storage           8.50 bits per weight",
         "parameters        17832192", "tok_embeddings", "attention", "feed_forward", "norm",
         "8-bit, groups of 64, BF16 scales", "mapped and shared"})
     EXPECT_NE(text.find(part), std::string::npos) << part;

@@ -7,6 +7,7 @@ program=$2
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cp "$root/README.md" "$folder"
+ln -s "$root/models" "$folder/models"
 cd "$folder"
 lille() { "$program" "$@"; }
 

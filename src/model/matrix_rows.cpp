@@ -1,0 +1,106 @@
+#include "model/matrix_rows.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "base/check.h"
+#include "kernels/float_kind.h"
+#include "kernels/weight_kind.h"
+#include "model/weight_types.h"
+#include "quantize/gguf_blocks.h"
+#include "quantize/rows.h"
+
+namespace lille {
+namespace {
+
+// Where llama.cpp's order puts a row of the model's order: the halves of a head become its even and odd rows.
+int64_t permuted_row(int64_t row, int64_t head_dim) {
+  const int64_t in_head = row % head_dim;
+  const int64_t half = head_dim / 2;
+  return row - in_head + (in_head < half ? 2 * in_head : 2 * (in_head - half) + 1);
+}
+
+int64_t place_of(int64_t row, int64_t head_dim) { return head_dim == 0 ? row : permuted_row(row, head_dim); }
+
+// Copies one row of an array of rows of the same size to another place.
+void copy_row(std::vector<std::byte>& to, int64_t to_row, const void* from, int64_t from_row,
+              int64_t row_bytes) {
+  std::memcpy(to.data() + to_row * row_bytes, static_cast<const std::byte*>(from) + from_row * row_bytes,
+              static_cast<std::size_t>(row_bytes));
+}
+
+template <typename Element>
+std::vector<std::byte> convert(const kernels::WeightMatrix& matrix, ThreadPool& pool,
+                               Element (*narrow)(float), float (*widen)(Element)) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(matrix.n_out * matrix.n_in) * sizeof(Element));
+  for_each_row(matrix, pool, [&](int64_t row_idx, std::span<const float> row) {
+    std::byte* out = bytes.data() + row_idx * matrix.n_in * static_cast<int64_t>(sizeof(Element));
+    for (const float value : row) {
+      const Element element = narrow(value);
+      if (!std::isfinite(widen(element)))
+        raise(ErrorCode::kInvalidArgument,
+              "[export_gguf] a weight of {} is too large for its type. Hint: BF16 and F32 hold it", value);
+      std::memcpy(out, &element, sizeof(Element));
+      out += sizeof(Element);
+    }
+  });
+  return bytes;
+}
+
+}  // namespace
+
+OwnedMatrix copy_rows(const Linear& linear, int64_t first, int64_t n, int64_t permuted_head_dim) {
+  int64_t part_begin = 0;
+  const LinearPart* part = nullptr;
+  for (const LinearPart& candidate : linear.parts) {
+    if (first >= part_begin && first + n <= part_begin + candidate.weight.n_out) {
+      part = &candidate;
+      break;
+    }
+    part_begin += candidate.weight.n_out;
+  }
+  LILLE_CHECK(part != nullptr);
+  const kernels::WeightMatrix& source = part->weight;
+  const bool is_affine = source.kind == kernels::WeightKind::kAffine;
+  const int64_t row_bytes = kernels::row_bytes(source);
+  const int64_t scale_bytes =
+      is_affine ? source.n_in / source.group_size * kernels::float_bytes(source.scale_kind) : 0;
+  OwnedMatrix owned;
+  owned.data.resize(static_cast<std::size_t>(n * row_bytes));
+  owned.scales.resize(static_cast<std::size_t>(n * scale_bytes));
+  owned.biases.resize(static_cast<std::size_t>(n * scale_bytes));
+  for (int64_t row = 0; row < n; ++row) {
+    const int64_t from = place_of(first - part_begin + row, part->permuted_head_dim);
+    const int64_t to = place_of(row, permuted_head_dim);
+    copy_row(owned.data, to, source.data, from, row_bytes);
+    if (!is_affine) continue;
+    copy_row(owned.scales, to, source.scales, from, scale_bytes);
+    copy_row(owned.biases, to, source.biases, from, scale_bytes);
+  }
+  owned.matrix = source;
+  owned.matrix.n_out = n;
+  owned.matrix.data = owned.data.data();
+  owned.matrix.scales = owned.scales.data();
+  owned.matrix.biases = owned.biases.data();
+  return owned;
+}
+
+std::vector<std::byte> encode_matrix(const kernels::WeightMatrix& matrix, DType dtype, ThreadPool& pool) {
+  if (gguf_dtype(matrix.kind) == dtype) {
+    const auto* data = static_cast<const std::byte*>(matrix.data);
+    return {data, data + matrix.n_out * kernels::row_bytes(matrix)};
+  }
+  const auto keep = [](float value) { return value; };
+  if (dtype == DType::kF32) return convert<float>(matrix, pool, keep, keep);
+  if (dtype == DType::kF16) return convert<uint16_t>(matrix, pool, f32_to_f16, f16_to_f32);
+  if (dtype == DType::kBF16) return convert<uint16_t>(matrix, pool, f32_to_bf16, bf16_to_f32);
+  return quantize_blocks(matrix, weight_kind(dtype).value(), pool);
+}
+
+std::optional<DType> gguf_dtype(kernels::WeightKind kind) noexcept {
+  for (const WeightTypeRow& row : kWeightTypes)
+    if (row.kind == kind) return row.dtype;
+  return std::nullopt;
+}
+
+}  // namespace lille

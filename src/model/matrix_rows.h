@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/thread_pool.h"
+#include "kernels/kernel_types.h"
+#include "model/linear.h"
+
+namespace lille {
+
+/// A weight matrix in memory of its own.
+struct OwnedMatrix {
+  std::vector<std::byte> data;
+  std::vector<std::byte> scales;
+  std::vector<std::byte> biases;
+  kernels::WeightMatrix matrix;  ///< Points into the three.
+};
+
+/// Rows [first, first + n) of a layer's weight, as stored but in the model's own order.
+/// @param permuted_head_dim  not 0: within heads of this width in llama.cpp's order instead (LinearPart).
+/// @throws Error(kInternal) unless the rows lie in one part.
+OwnedMatrix copy_rows(const Linear& linear, int64_t first, int64_t n, int64_t permuted_head_dim);
+
+/// A matrix as the bytes of one of GGUF's types: copied where it is stored so already, otherwise converted
+/// through float32.
+/// @throws Error(kInvalidArgument) for a weight that is NaN, infinite or too large for the type; as
+///   quantize_blocks.
+std::vector<std::byte> encode_matrix(const kernels::WeightMatrix& matrix, DType dtype, ThreadPool& pool);
+
+/// The type of GGUF in which a matrix is stored; nothing for MLX's form.
+std::optional<DType> gguf_dtype(kernels::WeightKind kind) noexcept;
+
+}  // namespace lille

@@ -1,0 +1,46 @@
+#include "cli/program.h"
+
+namespace lille::test {
+namespace {
+
+class Convert : public testing::Test {
+ protected:
+  std::filesystem::path path() const { return folder_.path() / "x.gguf"; }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Convert, AGgufFileAnswersAsItsSource) {
+  EXPECT_EQ(output_of({"convert", tiny_model(), path(), "--dtype", "f32"}),
+            "wrote " + path().string() + "\n");
+  EXPECT_EQ(
+      output_of({"generate", "Once upon a time", "--model", path(), "--temp", "0", "--max-tokens", "8"}),
+      output_of({"generate", "Once upon a time", "--temp", "0", "--max-tokens", "8"}));
+  EXPECT_EQ(output_of({"tokenize", "A cat sat.", "--model", path()}), output_of({"tokenize", "A cat sat."}));
+  const nlohmann::json info = nlohmann::json::parse(output_of({"info", "--json", "--model", path()}));
+  EXPECT_EQ(info["form"], "GGUF version 3, F32");
+  EXPECT_EQ(info["bits_per_weight"], 32.0);
+}
+
+TEST_F(Convert, QuantisesAsAsked) {
+  output_of({"convert", tiny_model(), path(), "--quantize", "q8_0"});
+  const nlohmann::json info = nlohmann::json::parse(output_of({"info", "--json", "--model", path()}));
+  EXPECT_EQ(info["form"], "GGUF version 3, Q8_0");
+  EXPECT_GT(info["storage"]["Q8_0"]["n_parameters"], 17'000'000);
+}
+
+TEST_F(Convert, WhatCannotBeIsSaid) {
+  expect_failure(kWrongUsage, "quantised in MLX's form, which GGUF does not have",
+                 {"convert", tiny_model(), path()});
+  expect_failure(kWrongUsage, "--format: expected one of gguf, got \"onnx\"",
+                 {"convert", tiny_model(), path(), "--format", "onnx"});
+  expect_failure(kWrongUsage, "--dtype: expected", {"convert", tiny_model(), path(), "--dtype", "q8_0"});
+  expect_failure(kWrongUsage, "type: expected one of F32",
+                 {"convert", tiny_model(), path(), "--quantize", "q3_k"});
+  expect_failure(kWrongUsage, "--quantize: expected it or --dtype, got both",
+                 {"convert", tiny_model(), path(), "--quantize", "q8_0", "--dtype", "f32"});
+  EXPECT_FALSE(std::filesystem::exists(path()));
+}
+
+}  // namespace
+}  // namespace lille::test

@@ -1,0 +1,65 @@
+#include "model/matrix_rows.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support.h"
+
+namespace lille {
+namespace {
+
+kernels::WeightMatrix matrix_of(const std::vector<float>& values, int64_t n_in) {
+  return {kernels::WeightKind::kF32, values.data(), static_cast<int64_t>(values.size()) / n_in, n_in};
+}
+
+std::vector<float> floats(const std::vector<std::byte>& bytes) {
+  std::vector<float> values(bytes.size() / 4);
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+TEST(MatrixRows, TakesAnyOrderToAnyOther) {
+  // Two heads of four rows, then a part of its own.
+  const std::vector<float> own = {0, 1, 2, 3, 10, 11, 12, 13};
+  const std::vector<float> permuted = {0, 2, 1, 3, 10, 12, 11, 13};
+  const std::vector<float> values = {20, 21};
+  for (const bool is_permuted : {false, true}) {
+    Linear linear;
+    linear.parts = {{matrix_of(is_permuted ? permuted : own, 1), is_permuted ? 4 : 0},
+                    {matrix_of(values, 1), 0}};
+    EXPECT_EQ(floats(copy_rows(linear, 0, 8, 0).data), own);
+    EXPECT_EQ(floats(copy_rows(linear, 0, 8, 4).data), permuted);
+    EXPECT_EQ(floats(copy_rows(linear, 4, 4, 0).data), (std::vector<float>{10, 11, 12, 13}));
+    EXPECT_EQ(floats(copy_rows(linear, 8, 2, 0).data), values);
+    EXPECT_THROW(copy_rows(linear, 4, 5, 0), Error) << "rows of two parts";
+  }
+}
+
+TEST(MatrixRows, ConvertsExactlyWhatTheTypeHolds) {
+  ThreadPool pool(2);
+  const std::vector<float> values = {1, -0.5F, 0.25F, 1024};
+  const kernels::WeightMatrix matrix = matrix_of(values, 2);
+  EXPECT_EQ(floats(encode_matrix(matrix, DType::kF32, pool)), values);
+  for (const DType dtype : {DType::kF16, DType::kBF16}) {
+    const std::vector<std::byte> bytes = encode_matrix(matrix, dtype, pool);
+    ASSERT_EQ(bytes.size(), 8u);
+    for (std::size_t idx = 0; idx < 4; ++idx) {
+      const auto bits = load_unaligned<uint16_t>(bytes.data() + 2 * idx);
+      EXPECT_EQ(dtype == DType::kF16 ? f16_to_f32(bits) : bf16_to_f32(bits), values[idx]);
+    }
+  }
+}
+
+TEST(MatrixRows, RefusesWhatTheTypeCannotHold) {
+  ThreadPool pool(1);
+  const std::vector<float> large = {1, 70000};
+  test::expect_error(ErrorCode::kInvalidArgument, "a weight of 70000 is too large",
+                     [&] { encode_matrix(matrix_of(large, 2), DType::kF16, pool); });
+  const std::vector<float> nan = {1, NAN};
+  test::expect_error(ErrorCode::kInvalidArgument, "expected a finite number",
+                     [&] { encode_matrix(matrix_of(nan, 2), DType::kBF16, pool); });
+}
+
+}  // namespace
+}  // namespace lille
