@@ -9,6 +9,7 @@
 
 #include "base/utf8.h"
 #include "io/gguf.h"
+#include "io/gguf_model_args.h"
 #include "lille/error.h"
 
 namespace {
@@ -86,6 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t n_bytes) 
     const lille::GgufFile file(memory.path());
     check_tensors(file);
     check_metadata(file);
+    expect_answer_or_message([&file] { lille::model_args_from_gguf(file); });
   });
   return 0;
 }

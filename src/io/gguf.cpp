@@ -319,7 +319,7 @@ const GgufValue* GgufFile::value(std::string_view key) const noexcept {
 }
 
 void GgufFile::fail_type(std::string_view key, std::string_view expected, const GgufValue& found) const {
-  fail(printable_path(path()), key, expected, describe(found), kWriter);
+  fail(printable_path(path()), printable(key), expected, describe(found), kWriter);
 }
 
 std::optional<uint64_t> GgufFile::whole(std::string_view key) const {
@@ -329,7 +329,8 @@ std::optional<uint64_t> GgufFile::whole(std::string_view key) const {
       [&]<typename T>(const T& number) -> uint64_t {
         if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
           if (std::cmp_less(number, 0))
-            fail(printable_path(path()), key, "a whole number from 0", fmt::format("{}", number), kWriter);
+            fail(printable_path(path()), printable(key), "a whole number from 0", fmt::format("{}", number),
+                 kWriter);
           return static_cast<uint64_t>(number);
         } else {
           fail_type(key, "a whole number", *found);

@@ -137,6 +137,14 @@ TEST_F(Gguf, AValueOfAnotherTypeIsNamed) {
   expect("u8: expected an array of i32", [&] { file.array("u8", GgufType::kI32); });
 }
 
+TEST_F(Gguf, AKeyWithALineBreakIsQuotedInOneLine) {
+  const GgufFile file = read(
+      GgufBytes{.keys = {gguf_key("a\nb", 8, gguf_text("x")), gguf_key("c\nd", 5, raw<int32_t>(-1))}}.text());
+  test::expect_error(ErrorCode::kCorruptFile, "a\\x0ab: expected a bool", [&] { file.boolean("a\nb"); });
+  test::expect_error(ErrorCode::kCorruptFile, "c\\x0ad: expected a whole number from 0",
+                     [&] { file.whole("c\nd"); });
+}
+
 TEST_F(Gguf, KnowsAGgufFileByItsFirstBytes) {
   EXPECT_TRUE(GgufFile::is_gguf(folder_.write("a", good_file().text())));
   EXPECT_FALSE(GgufFile::is_gguf(folder_.write("b", "GGU")));
