@@ -163,6 +163,7 @@ void add_detokenize(CLI::App& program, const Environment& environment);
 void add_logits(CLI::App& program, const Environment& environment);
 void add_convert(CLI::App& program, const Environment& environment);
 void add_perplexity(CLI::App& program, const Environment& environment);
+void add_quantize(CLI::App& program, const Environment& environment);
 void add_completion(CLI::App& program);
 /// After all others, since it knows their names.
 void add_man(CLI::App& program);

@@ -67,6 +67,7 @@ int run(int argc, char** argv) {
   add_logits(program, environment);
   add_perplexity(program, environment);
   add_convert(program, environment);
+  add_quantize(program, environment);
   add_completion(program);
   add_man(program);
   for (CLI::App* command : program.get_subcommands({})) command->group("Commands");

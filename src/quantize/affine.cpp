@@ -69,26 +69,26 @@ void store_finite(std::byte* to, FloatKind kind, float value) {
           kind == FloatKind::kF16 ? "F16" : (kind == FloatKind::kBF16 ? "BF16" : "F32"), value);
 }
 
-void check(const kernels::WeightMatrix& source, const LayerQuantization& setting) {
+}  // namespace
+
+void check_setting(const LayerQuantization& setting) {
   const int64_t bits = setting.bits;
   if (bits < 2 || bits > 8 || bits == 7)
     raise(ErrorCode::kInvalidArgument, "[quantize] bits: expected 2, 3, 4, 5, 6 or 8, got {}", bits);
   const int64_t group_size = setting.group_size;
   if (group_size != 32 && group_size != 64 && group_size != 128)
     raise(ErrorCode::kInvalidArgument, "[quantize] group size: expected 32, 64 or 128, got {}", group_size);
-  if (source.n_in % group_size != 0)
+}
+
+AffineMatrix quantize_affine(const kernels::WeightMatrix& source, const LayerQuantization& setting,
+                             FloatKind scale_kind, ThreadPool& pool) {
+  check_setting(setting);
+  if (source.n_in % setting.group_size != 0)
     raise(ErrorCode::kInvalidArgument,
           "[quantize] rows: expected a multiple of the group size, {}, got {}. Hint: choose a smaller group "
           "or leave "
           "this matrix as it is",
-          group_size, source.n_in);
-}
-
-}  // namespace
-
-AffineMatrix quantize_affine(const kernels::WeightMatrix& source, const LayerQuantization& setting,
-                             FloatKind scale_kind, ThreadPool& pool) {
-  check(source, setting);
+          setting.group_size, source.n_in);
   const int64_t row_bytes = source.n_in * setting.bits / 8;
   const int64_t n_groups = source.n_in / setting.group_size;
   const int64_t scale_bytes = kernels::float_bytes(scale_kind);

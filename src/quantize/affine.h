@@ -17,6 +17,9 @@ struct AffineMatrix {
   std::vector<std::byte> biases;  ///< (n_out, n_in / group_size) of the scale kind.
 };
 
+/// @throws Error(kInvalidArgument) for a size of a code or a group that MLX does not have.
+void check_setting(const LayerQuantization& setting);
+
 /// Quantises a matrix as mx.quantize does on the CPU, bit for bit: codes are made in float32 with the
 /// unrounded scale and bias, which are rounded to `scale_kind` afterwards.
 /// @param source      (n_out, n_in) of any kind; n_in is a multiple of setting.group_size.

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <filesystem>
+
+namespace lille {
+
+/// What to do with a folder that is there already.
+enum class IfExists { kRefuse, kReplace };
+
+/// Writes a folder so that it is there whole or not at all: files go into a temporary folder beside the
+/// target, commit() renames it; without commit() the destructor removes it with all that is in it.
+class AtomicFolder {
+ public:
+  /// @param if_exists  kReplace replaces a folder on commit(), if it is empty or holds `config.json`, so that
+  /// a
+  ///   mistyped name costs nobody's files.
+  /// @throws Error(kInvalidArgument) if the target exists and may not be replaced, Error(kNotFound) if the
+  /// folder
+  ///   around it does not exist, Error(kIo) if nothing can be created there.
+  AtomicFolder(const std::filesystem::path& target, IfExists if_exists);
+  ~AtomicFolder();
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+
+  /// Where the files are to be written before commit().
+  const std::filesystem::path& path() const noexcept { return temporary_; }
+
+  /// Gives the folder its name.
+  /// @throws Error(kIo); then the target is as it was.
+  void commit();
+
+ private:
+  std::filesystem::path target_;
+  std::filesystem::path temporary_;
+};
+
+}  // namespace lille

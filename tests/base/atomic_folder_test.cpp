@@ -1,0 +1,74 @@
+#include "base/atomic_folder.h"
+
+#include "support.h"
+
+namespace lille {
+namespace {
+
+namespace fs = std::filesystem;
+
+void write(const fs::path& file, std::string_view text) { std::ofstream(file) << text; }
+
+std::size_t n_entries(const fs::path& folder) {
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+TEST(AtomicFolder, IsThereAfterCommitAndNotBefore) {
+  const test::TemporaryFolder around;
+  const fs::path target = around.path() / "model";
+  {
+    AtomicFolder folder(target / "", IfExists::kRefuse);
+    write(folder.path() / "a", "1");
+    EXPECT_FALSE(fs::exists(target));
+    folder.commit();
+  }
+  EXPECT_EQ(test::read_file(target / "a"), "1");
+  EXPECT_EQ(n_entries(around.path()), 1u);
+  EXPECT_NE(fs::status(target).permissions() & fs::perms::owner_exec, fs::perms::none);
+}
+
+TEST(AtomicFolder, LeavesNothingWithoutCommit) {
+  const test::TemporaryFolder around;
+  {
+    AtomicFolder folder(around.path() / "model", IfExists::kRefuse);
+    write(folder.path() / "a", "1");
+  }
+  EXPECT_EQ(n_entries(around.path()), 0u);
+}
+
+TEST(AtomicFolder, ReplacesOnlyWhatMayBeReplaced) {
+  const test::TemporaryFolder around;
+  const fs::path target = around.path() / "model";
+  fs::create_directory(target);
+  const ErrorCode code = ErrorCode::kInvalidArgument;
+  test::expect_error(code, "expected no such folder yet, got one",
+                     [&] { AtomicFolder(target, IfExists::kRefuse); });
+  write(target / "notes", "mine");
+  test::expect_error(code, "expected a model's folder to overwrite, got one without config.json",
+                     [&] { AtomicFolder(target, IfExists::kReplace); });
+  write(target / "config.json", "{}");
+  {
+    AtomicFolder folder(target, IfExists::kReplace);
+    write(folder.path() / "new", "2");
+    EXPECT_EQ(test::read_file(target / "notes"), "mine");
+    folder.commit();
+  }
+  EXPECT_FALSE(fs::exists(target / "notes"));
+  EXPECT_EQ(test::read_file(target / "new"), "2");
+  EXPECT_EQ(n_entries(around.path()), 1u);
+}
+
+TEST(AtomicFolder, RefusesFilesAndFoldersThatDoNotExist) {
+  const test::TemporaryFolder around;
+  const fs::path file = around.write("file", "text");
+  test::expect_error(ErrorCode::kInvalidArgument, "expected a folder, got a file",
+                     [&] { AtomicFolder(file, IfExists::kReplace); });
+  test::expect_error(ErrorCode::kNotFound, "does the folder around it exist",
+                     [&] { AtomicFolder(around.path() / "no" / "model", IfExists::kRefuse); });
+  for (const char* name : {"", ".", "..", "/"})
+    test::expect_error(ErrorCode::kInvalidArgument, "expected the name of a folder to be made",
+                       [&] { AtomicFolder(name, IfExists::kReplace); });
+}
+
+}  // namespace
+}  // namespace lille
