@@ -13,6 +13,12 @@ find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
 # Only its header is used: XXH3 is compiled in.
 find_path(XXHASH_INCLUDE xxhash.h REQUIRED)
 
+find_path(EDITLINE_INCLUDE histedit.h REQUIRED)
+find_library(EDITLINE_LIBRARY edit REQUIRED)
+add_library(editline::editline UNKNOWN IMPORTED)
+set_target_properties(editline::editline PROPERTIES IMPORTED_LOCATION ${EDITLINE_LIBRARY}
+                      INTERFACE_INCLUDE_DIRECTORIES ${EDITLINE_INCLUDE})
+
 if(LILLE_DEVELOPER_MODE)
   find_package(GTest 1.12 REQUIRED)
   find_package(benchmark 1.7 REQUIRED)

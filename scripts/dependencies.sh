@@ -18,6 +18,7 @@ build|ninja-build|runs the build on all cores
 build|nlohmann-json3-dev|reads and writes config.json, tokenizer.json and safetensors headers
 build|libfmt-dev|formats messages and reports
 build|libcli11-dev|the program's options and help
+build|libedit-dev|edits lines and keeps their history in chat; BSD, where readline is GPL
 build|zlib1g-dev|inflates the members of PyTorch's .pt files and checks their CRCs
 build|libcurl4-openssl-dev|downloads models from the Hugging Face hub
 build|libssl-dev|SHA-256 and SHA-1 of what was downloaded; libcurl needs the same library

@@ -4,6 +4,8 @@
 
 namespace lille {
 
+/// Whether somebody types stdin.
+bool stdin_is_terminal() noexcept;
 /// Whether stdout or stderr is a terminal, where colours, bars and an echo of the prompt are welcome.
 bool stdout_is_terminal() noexcept;
 bool stderr_is_terminal() noexcept;

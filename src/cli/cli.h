@@ -19,10 +19,13 @@ struct Environment {
   std::filesystem::path
       default_model;  ///< The small model that comes with the program; empty if it is not there.
   std::filesystem::path cache_folder;  ///< Empty if the user has no home.
+  std::filesystem::path state_folder;  ///< For what the program remembers; empty if the user has no home.
+  bool wants_colour = true;            ///< Unless NO_COLOR is set or TERM is dumb.
   std::string forced_kernels;          ///< LILLE_FORCE_ISA, or empty.
 };
 
-/// Reads HOME, XDG_CACHE_HOME and LILLE_FORCE_ISA, and looks for the model beside the program.
+/// Reads HOME, XDG_CACHE_HOME, XDG_STATE_HOME, NO_COLOR, TERM and LILLE_FORCE_ISA, and looks for the model
+/// beside the program.
 Environment read_environment();
 
 /// The whole of `text` as a decimal number; CLI11 would wrap a negative seed and read 010 as 8.
@@ -155,6 +158,7 @@ void check_utf8(std::string_view text, std::string_view what);
 std::string text_or_stdin(const std::string& text);
 
 /// Each adds its subcommand to the program; what it does runs from the callback.
+void add_chat(CLI::App& program, const Environment& environment);
 void add_generate(CLI::App& program, const Environment& environment);
 void add_batch(CLI::App& program, const Environment& environment);
 void add_info(CLI::App& program, const Environment& environment);

@@ -60,6 +60,7 @@ int run(int argc, char** argv) {
   program.require_subcommand(1);
   program.formatter(help_formatter());
   add_generate(program, environment);
+  add_chat(program, environment);
   add_batch(program, environment);
   add_info(program, environment);
   add_tokenize(program, environment);

@@ -28,6 +28,12 @@ constexpr std::string_view kEnvironment = R"(.SH ENVIRONMENT
 .B XDG_CACHE_HOME\fR, \fBHOME
 Where measured rotary layouts are remembered, see FILES.
 .TP
+.B XDG_STATE_HOME\fR, \fBHOME
+Where the lines typed in a chat are kept, see FILES.
+.TP
+.B NO_COLOR\fR, \fBTERM
+No colours in a chat if NO_COLOR is set or TERM is dumb.
+.TP
 .B LILLE_FORCE_ISA
 Compute with these kernels instead of the best ones: avx512, avx2 or reference.
 )";
@@ -39,6 +45,9 @@ The model that is used without \fB\-\-model\fR; PREFIX is where the program was 
 .TP
 .I $XDG_CACHE_HOME/lille/rope_layouts.json
 Layouts measured by earlier starts, else in \fI$HOME/.cache/lille\fR. It may be removed.
+.TP
+.I $XDG_STATE_HOME/lille/chat_history
+Lines typed in a chat, else in \fI$HOME/.local/state/lille\fR; readable for the user alone. It may be removed.
 )";
 
 // Text as roff prints it: no escapes, no requests, and dashes that can be copied into a shell.

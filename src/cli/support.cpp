@@ -33,6 +33,15 @@ std::string environment_value(const char* name) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
+// The program's own folder: below that of the XDG variable, else in the home. Empty without either.
+std::filesystem::path folder_of_user(const char* variable, const char* in_home) {
+  // The XDG specification says to ignore a relative path.
+  const std::string named = environment_value(variable);
+  if (named.starts_with('/')) return std::filesystem::path(named) / "lille";
+  const std::string home = environment_value("HOME");
+  return home.starts_with('/') ? std::filesystem::path(home) / in_home / "lille" : std::filesystem::path();
+}
+
 // "interleaved 132.3, half 113.7, original 106.0"
 std::string perplexities_text(const RopeChoice& choice) {
   std::string text;
@@ -58,14 +67,9 @@ Environment read_environment() {
   Environment environment;
   environment.default_model = find_default_model();
   environment.forced_kernels = environment_value("LILLE_FORCE_ISA");
-  const std::string cache = environment_value("XDG_CACHE_HOME");
-  const std::string home = environment_value("HOME");
-  // The XDG specification says to ignore a relative path.
-  if (cache.starts_with('/')) {
-    environment.cache_folder = std::filesystem::path(cache) / "lille";
-  } else if (home.starts_with('/')) {
-    environment.cache_folder = std::filesystem::path(home) / ".cache" / "lille";
-  }
+  environment.wants_colour = environment_value("NO_COLOR").empty() && environment_value("TERM") != "dumb";
+  environment.cache_folder = folder_of_user("XDG_CACHE_HOME", ".cache");
+  environment.state_folder = folder_of_user("XDG_STATE_HOME", ".local/state");
   return environment;
 }
 

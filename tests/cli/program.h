@@ -76,7 +76,8 @@ inline std::string name_of(const std::string& variable) { return variable.substr
 
 // This process's environment with the changes that `options` asks for; nothing of the user's may matter.
 inline std::vector<std::string> environment_for(const RunOptions& options) {
-  std::vector<std::string> changes = {"LILLE_FORCE_ISA", "XDG_CACHE_HOME", "HOME=/nonexistent"};
+  std::vector<std::string> changes = {"LILLE_FORCE_ISA", "XDG_CACHE_HOME", "XDG_STATE_HOME",
+                                      "HOME=/nonexistent"};
   changes.insert(changes.end(), options.environment.begin(), options.environment.end());
   std::vector<std::string> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) variables.emplace_back(*variable);
