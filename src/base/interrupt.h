@@ -1,5 +1,6 @@
 #pragma once
 
+#include <mutex>
 #include <stop_token>
 #include <thread>
 
@@ -7,17 +8,23 @@ namespace lille {
 
 /// For programs, never used by the library: while it lives, Ctrl-C (SIGINT) asks to stop instead of ending
 /// the process. After it the signal has the effect it had before. At most one lives at a time.
-class StopOnInterrupt {
+class Interrupts {
  public:
-  StopOnInterrupt();
-  ~StopOnInterrupt();
-  StopOnInterrupt(const StopOnInterrupt&) = delete;
-  StopOnInterrupt& operator=(const StopOnInterrupt&) = delete;
+  Interrupts();
+  ~Interrupts();
+  Interrupts(const Interrupts&) = delete;
+  Interrupts& operator=(const Interrupts&) = delete;
 
-  /// Is asked to stop by the signal, at once.
-  std::stop_token token() const noexcept { return source_.get_token(); }
+  /// Lets the signals that have come so far count no more.
+  void forget();
+
+  /// Is asked to stop by the first signal after the last forget(), also by one that has come already.
+  std::stop_token token();
 
  private:
+  void watch(const std::stop_token& is_over);
+
+  std::mutex mutex_;  // of source_
   std::stop_source source_;
   std::jthread watcher_;
 };

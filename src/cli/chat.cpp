@@ -50,7 +50,7 @@ class Notes {
 
 // How a chat is held.
 struct Manner {
-  bool is_typed = false;  // at a terminal: Ctrl-C stops answers
+  Interrupts* interrupts = nullptr;  // at a terminal: Ctrl-C stops answers
   bool is_verbose = false;
   bool has_colour = false;
 };
@@ -64,6 +64,7 @@ class Chat {
   int64_t run(const ReadLine& read_line) {
     int64_t n_failed = 0;
     while (true) {
+      if (manner_.interrupts != nullptr) manner_.interrupts->forget();
       const ChatInput input = read_chat_input(read_line);
       const bool is_exit = input.kind == ChatInput::Kind::kCommand && input.text == "/exit";
       if (input.kind == ChatInput::Kind::kEnd || is_exit) return n_failed;
@@ -128,14 +129,8 @@ class Chat {
     StreamOptions options = options_;
     // Each answer has random numbers of its own: /retry would repeat the same one.
     options.seed += n_answers_++;
-    ChatReply reply;
-    if (manner_.is_typed) {
-      const StopOnInterrupt interrupt;
-      options.cancel = interrupt.token();
-      reply = generate(std::move(options));
-    } else {
-      reply = generate(std::move(options));
-    }
+    if (manner_.interrupts != nullptr) options.cancel = manner_.interrupts->token();
+    const ChatReply reply = generate(std::move(options));
     print("\n");
     tell(reply);
   }
@@ -182,13 +177,16 @@ void run_chat(const ChatArguments& arguments, const Environment& environment) {
       make_stream_options(arguments.generation, load_generation_defaults(model.folder()), tokenizer);
   if (!arguments.generation.seed) options.seed = std::random_device()();
 
+  const bool is_typed = stdin_is_terminal() && (stdout_is_terminal() || stderr_is_terminal());
   Manner manner;
-  manner.is_typed = stdin_is_terminal() && (stdout_is_terminal() || stderr_is_terminal());
   manner.is_verbose = arguments.verbose;
-  manner.has_colour = manner.is_typed && environment.wants_colour;
+  manner.has_colour = is_typed && environment.wants_colour;
   const ChatSession::Form form = {.bos = arguments.generation.bos.value_or(true)};
+  // Before the first prompt, so that no Ctrl-C finds nobody who waits for it.
+  std::optional<Interrupts> interrupts;
+  if (is_typed) manner.interrupts = &interrupts.emplace();
   Chat chat(ChatSession(session, std::move(tokenizer), form), std::move(options), manner);
-  if (!manner.is_typed) {
+  if (!is_typed) {
     if (const int64_t n_failed = chat.run(read_plain_line); n_failed > 0)
       raise(ErrorCode::kCanceled, "chat: {} of the messages and commands failed; each is told above",
             n_failed);

@@ -14,23 +14,33 @@ void expect_stop(const std::stop_token& token) {
   EXPECT_EQ(stopped.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
 }
 
-TEST(StopOnInterrupt, TheSignalAsksToStop) {
+TEST(Interrupts, TheSignalAsksToStopUntilItIsForgotten) {
+  Interrupts interrupts;
   for (int round = 0; round < 3; ++round) {
-    const StopOnInterrupt guard;
-    EXPECT_FALSE(guard.token().stop_requested());
+    const std::stop_token token = interrupts.token();
+    EXPECT_FALSE(token.stop_requested());
     std::raise(SIGINT);
     std::raise(SIGINT);
-    expect_stop(guard.token());
+    expect_stop(token);
+    expect_stop(interrupts.token());
+    interrupts.forget();
   }
 }
 
-TEST(StopOnInterrupt, WithoutASignalNothingIsAsked) {
-  const auto guard = std::make_unique<StopOnInterrupt>();
-  EXPECT_FALSE(guard->token().stop_requested());
+TEST(Interrupts, ASignalBeforeTheTokenCounts) {
+  Interrupts interrupts;
+  interrupts.forget();
+  std::raise(SIGINT);
+  expect_stop(interrupts.token());
 }
 
-TEST(StopOnInterrupt, AfterItTheSignalHasItsEffectAgain) {
-  { const StopOnInterrupt guard; }
+TEST(Interrupts, WithoutASignalNothingIsAsked) {
+  const auto interrupts = std::make_unique<Interrupts>();
+  EXPECT_FALSE(interrupts->token().stop_requested());
+}
+
+TEST(Interrupts, AfterItTheSignalHasItsEffectAgain) {
+  { const Interrupts interrupts; }
   EXPECT_EXIT(std::raise(SIGINT), testing::KilledBySignal(SIGINT), "");
 }
 

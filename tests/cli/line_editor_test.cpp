@@ -1,5 +1,7 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <pty.h>
+#include <termios.h>
 
 #include "cli/program.h"
 
@@ -10,7 +12,8 @@ namespace {
 class Terminal {
  public:
   explicit Terminal(const std::filesystem::path& home, const std::vector<std::string>& more = {},
-                    const std::string& term = "xterm") {
+                    const std::string& term = "xterm")
+      : prompt_(term == "dumb" ? "> " : "\x1b[1;36m>\x1b[0m ") {
     std::vector<std::string> words = {LILLE_PROGRAM, "chat", "--temperature", "0"};
     words.insert(words.end(), more.begin(), more.end());
     RunOptions options;
@@ -45,11 +48,20 @@ class Terminal {
     std::size_t found = shown_.find(text, n_seen_);
     while (found == std::string::npos && detail::seconds_since(start) < 120 && take())
       found = shown_.find(text, n_seen_);
-    ASSERT_NE(found, std::string::npos) << "never shown: " << text << "\nbut: " << printable_rest();
+    // A test that waits in vain must not go on waiting.
+    if (found == std::string::npos)
+      throw std::runtime_error(fmt::format("never shown: {}, but: {}", text, printable_rest()));
     n_seen_ = found + text.size();
   }
 
-  void wait_for_prompt() { wait_for("> "); }
+  // Until keys are keys: libedit shows the prompt before it takes the terminal over.
+  void wait_for_prompt() {
+    wait_for(prompt_);
+    termios settings = {};
+    settings.c_lflag = ICANON;
+    while ((settings.c_lflag & ICANON) != 0)
+      if (tcgetattr(end_, &settings) != 0) throw std::runtime_error("the program has left the terminal");
+  }
 
   int exit_code() {
     while (take()) continue;
@@ -77,6 +89,7 @@ class Terminal {
         .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
   }
 
+  std::string prompt_;
   int end_ = -1;
   pid_t pid_ = -1;
   std::string shown_;
