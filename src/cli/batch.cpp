@@ -47,7 +47,13 @@ class Batch {
         output_(output),
         tokenizer_(load_tokenizer(session.model())),
         defaults_(load_generation_defaults(session.model().path())),
-        generator_(session, tokenizer_, arguments.batch) {}
+        generator_(session, tokenizer_, arguments.batch) {
+    try {
+      check_chat_template(session.model().path());
+    } catch (const Error& error) {
+      not_chat_ = error;
+    }
+  }
 
   void run(ProgressBar& bar, int64_t n_total) {
     while (true) {
@@ -85,6 +91,7 @@ class Batch {
     try {
       const nlohmann::json object = parse_batch_line(line);
       if (const auto id = object.find("id"); id != object.end()) pending.id = *id;
+      if (not_chat_ && object.contains("messages")) throw *not_chat_;
       BatchRequest request = read_batch_request(object, arguments_.generation, defaults_, tokenizer_);
       StreamOptions options = make_stream_options(request.options, defaults_, tokenizer_);
       const bool has_own_seed = object.contains("seed") && !object.at("seed").is_null();
@@ -127,6 +134,7 @@ class Batch {
   Tokenizer tokenizer_;
   GenerationDefaults defaults_;
   BatchGenerator generator_;
+  std::optional<Error> not_chat_;  // why lines with messages cannot be answered
   std::deque<Pending> pending_;
   bool has_read_all_ = false;
   int64_t n_lines_ = 0;

@@ -172,9 +172,10 @@ void run_chat(const ChatArguments& arguments, const Environment& environment) {
   check_ranges(arguments.generation);
   const Model model = load_model(arguments.model, environment);
   Tokenizer tokenizer = load_tokenizer(model);
+  check_chat_template(model.path());
   Session session = make_session(model, arguments.model, environment);
   StreamOptions options =
-      make_stream_options(arguments.generation, load_generation_defaults(model.folder()), tokenizer);
+      make_stream_options(arguments.generation, load_generation_defaults(model.path()), tokenizer);
   if (!arguments.generation.seed) options.seed = std::random_device()();
 
   const bool is_typed = stdin_is_terminal() && (stdout_is_terminal() || stderr_is_terminal());
@@ -197,7 +198,7 @@ void run_chat(const ChatArguments& arguments, const Environment& environment) {
                     manner.has_colour);
   Notes(manner.has_colour)
       .say(fmt::format("a chat with {}; /help lists the commands, Ctrl-D leaves",
-                       printable_path(model.folder().filename())));
+                       printable_path(model.path().filename())));
   chat.run([&editor](std::string_view prompt) { return editor.read(prompt); });
 }
 

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "cli/program.h"
 
 namespace lille::test {
@@ -52,6 +55,27 @@ TEST_F(ChatProgram, NothingInNothingOut) {
   }
   for (const char* command : {"/help", "/reset", "/retry", "/undo", "/save", "/load", "/exit"})
     EXPECT_NE(run("/help").err.find(command), std::string::npos) << command;
+}
+
+TEST_F(ChatProgram, AModelWithAnotherChatFormIsRefused) {
+  const std::filesystem::path model = folder_.path() / "model";
+  std::filesystem::copy(source_path("models/lille-tiny-8bit"), model,
+                        std::filesystem::copy_options::recursive);
+  std::ofstream(model / "chat_template.jinja") << "{{ messages }} [INST]";
+  expect_failure(kFailed, "expected Lille's chat form", {"chat", "--model", model.string()});
+  const Finished batch = [&] {
+    RunOptions options;
+    options.stdin_text =
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}\n{\"prompt\": \"Hi\"}\n";
+    return run_lille({"batch", "-", "--max-tokens", "1", "--model", model.string()}, options);
+  }();
+  EXPECT_EQ(batch.exit_code, 0);
+  std::istringstream lines(batch.out);
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_NE(line.find("expected Lille's chat form"), std::string::npos) << line;
+  std::getline(lines, line);
+  EXPECT_EQ(line.find("error"), std::string::npos) << line;
 }
 
 TEST_F(ChatProgram, MessagesOfSeveralLines) {
