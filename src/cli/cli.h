@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "generate/options.h"
+#include "lille/hub.h"
 #include "lille/model.h"
 #include "lille/tokenizer.h"
 
@@ -105,8 +106,12 @@ void add_example(CLI::App& command, std::string_view example);
 /// How help is laid out: lines of at most 100 columns, and only what a user needs of an option.
 std::shared_ptr<CLI::FormatterBase> help_formatter();
 
-/// The folder or file that --model or its default names.
-/// @throws Error(kNotFound) if there is neither.
+/// How the Hugging Face hub is reached, as the environment says (docs/HUB.md); what it tells goes to stderr.
+HubOptions read_hub_options();
+
+/// The folder or file that --model or its default names; a model of the hub is downloaded where that is
+/// necessary.
+/// @throws Error(kNotFound) if there is neither; else as resolve_model.
 std::filesystem::path model_path(const ModelOptions& options, const Environment& environment);
 
 /// @throws Error(kInvalidArgument | kUnsupported) that names LILLE_FORCE_ISA, unless this machine has such
@@ -141,12 +146,18 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
 
   void show(int64_t n_done, int64_t n_total);
+  void show_bytes(int64_t n_done, int64_t n_total);
 
  private:
+  void draw(int64_t n_done, int64_t n_total, std::string_view text);
+
   std::string label_;
   bool is_on_terminal_;
   bool is_shown_ = false;
 };
+
+/// "12.3 MB"
+std::string megabytes(int64_t n_bytes);
 
 /// "1,2,3" as ids. @throws Error(kInvalidArgument) that names the flag and the piece that is no id.
 std::vector<int32_t> parse_ids(std::string_view text, std::string_view flag);
@@ -168,6 +179,8 @@ void add_logits(CLI::App& program, const Environment& environment);
 void add_convert(CLI::App& program, const Environment& environment);
 void add_perplexity(CLI::App& program, const Environment& environment);
 void add_quantize(CLI::App& program, const Environment& environment);
+void add_pull(CLI::App& program);
+void add_models(CLI::App& program);
 void add_completion(CLI::App& program);
 /// After all others, since it knows their names.
 void add_man(CLI::App& program);

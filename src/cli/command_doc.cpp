@@ -37,7 +37,7 @@ OptionDoc describe_option(CLI::Option& option) {
     doc.values = OptionDoc::Values::kChoices;
   } else if (doc.value_name == "DIR") {
     doc.values = OptionDoc::Values::kFolders;
-  } else if (doc.value_name == "FILE" || doc.value_name == "PATH") {
+  } else if (doc.value_name == "FILE" || doc.value_name == "PATH" || doc.value_name == "MODEL") {
     doc.values = OptionDoc::Values::kFiles;
   }
   return doc;

@@ -69,6 +69,8 @@ int run(int argc, char** argv) {
   add_perplexity(program, environment);
   add_convert(program, environment);
   add_quantize(program, environment);
+  add_pull(program);
+  add_models(program);
   add_completion(program);
   add_man(program);
   for (CLI::App* command : program.get_subcommands({})) command->group("Commands");

@@ -26,7 +26,25 @@ The command line is wrong: an unknown command or option, or a value out of range
 constexpr std::string_view kEnvironment = R"(.SH ENVIRONMENT
 .TP
 .B XDG_CACHE_HOME\fR, \fBHOME
-Where measured rotary layouts are remembered, see FILES.
+Where measured rotary layouts are remembered and models of the hub are kept, see FILES.
+.TP
+.B HF_HUB_CACHE\fR, \fBHF_HOME
+Where models of the Hugging Face hub are kept instead: HF_HUB_CACHE itself, or hub in HF_HOME.
+.TP
+.B HF_TOKEN\fR, \fBHF_TOKEN_PATH
+The token for private and gated models, or the file that holds it, else token in HF_HOME.
+.TP
+.B HF_ENDPOINT
+Another hub than https://huggingface.co.
+.TP
+.B HF_HUB_OFFLINE
+1 uses only what has been downloaded.
+.TP
+.B CURL_CA_BUNDLE\fR, \fBSSL_CERT_FILE
+A file of certificates to trust instead of the system's.
+.TP
+.B https_proxy\fR, \fBhttp_proxy\fR, \fBall_proxy\fR, \fBno_proxy
+Proxies, as for curl.
 .TP
 .B XDG_STATE_HOME\fR, \fBHOME
 Where the lines typed in a chat are kept, see FILES.
@@ -45,6 +63,9 @@ The model that is used without \fB\-\-model\fR; PREFIX is where the program was 
 .TP
 .I $XDG_CACHE_HOME/lille/rope_layouts.json
 Layouts measured by earlier starts, else in \fI$HOME/.cache/lille\fR. It may be removed.
+.TP
+.I $XDG_CACHE_HOME/huggingface/hub
+Models of the Hugging Face hub, else in \fI$HOME/.cache/huggingface/hub\fR, shared with Python's client.
 .TP
 .I $XDG_STATE_HOME/lille/chat_history
 Lines typed in a chat, else in \fI$HOME/.local/state/lille\fR; readable for the user alone. It may be removed.

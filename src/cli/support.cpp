@@ -74,7 +74,7 @@ Environment read_environment() {
 }
 
 std::filesystem::path model_path(const ModelOptions& options, const Environment& environment) {
-  if (!options.model.empty()) return options.model;
+  if (!options.model.empty()) return resolve_model(options.model, read_hub_options());
   if (environment.default_model.empty())
     raise(ErrorCode::kNotFound, "--model: expected a model, since no model stands beside this program");
   return environment.default_model;
@@ -135,12 +135,23 @@ ProgressBar::~ProgressBar() {
 }
 
 void ProgressBar::show(int64_t n_done, int64_t n_total) {
+  draw(n_done, n_total, fmt::format("{}/{}", n_done, n_total));
+}
+
+void ProgressBar::show_bytes(int64_t n_done, int64_t n_total) {
+  draw(n_done, n_total, fmt::format("{:.1f}/{}", static_cast<double>(n_done) / 1e6, megabytes(n_total)));
+}
+
+void ProgressBar::draw(int64_t n_done, int64_t n_total, std::string_view text) {
   if (!is_on_terminal_) return;
   constexpr int64_t kCells = 30;
   const int64_t n_full = n_total > 0 ? kCells * n_done / n_total : kCells;
-  print_to_stderr(
-      fmt::format("\r{} [{:=<{}}{:<{}}] {}/{}", label_, "", n_full, "", kCells - n_full, n_done, n_total));
+  print_to_stderr(fmt::format("\r{} [{:=<{}}{:<{}}] {}", label_, "", n_full, "", kCells - n_full, text));
   is_shown_ = true;
+}
+
+std::string megabytes(int64_t n_bytes) {
+  return fmt::format("{:.1f} MB", static_cast<double>(n_bytes) / 1e6);
 }
 
 std::vector<int32_t> parse_ids(std::string_view text, std::string_view flag) {

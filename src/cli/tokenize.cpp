@@ -18,7 +18,9 @@ void add_tokenize(CLI::App& program, const Environment& environment) {
   CLI::App* command = program.add_subcommand("tokenize", "Turns a text into token ids.");
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("text", arguments->text, "The text, any bytes; - reads it from stdin.")->required();
-  command->add_option("--model", arguments->model.model, "Folder with the tokenizer files, or a GGUF file.")
+  command
+      ->add_option("--model", arguments->model.model,
+                   "Folder with the tokenizer files, a GGUF file, or OWNER/NAME on the hub.")
       ->type_name("MODEL");
   command->add_flag("--parse-special", arguments->encode.parse_special,
                     "Names such as <|user|> in the text become their ids instead of text.");
@@ -44,7 +46,9 @@ void add_detokenize(CLI::App& program, const Environment& environment) {
   command
       ->add_option("ids", arguments->ids, "Ids with commas between them: 7454,2402; - reads them from stdin.")
       ->required();
-  command->add_option("--model", arguments->model.model, "Folder with the tokenizer files, or a GGUF file.")
+  command
+      ->add_option("--model", arguments->model.model,
+                   "Folder with the tokenizer files, a GGUF file, or OWNER/NAME on the hub.")
       ->type_name("MODEL");
   add_example(*command, "lille detokenize 32,3797,3332");
   command->callback([arguments, environment] {

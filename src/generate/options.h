@@ -171,10 +171,13 @@ void visit_options(Options& options, Visitor&& visit) {
 template <typename Options, typename Visitor>
 requires std::is_same_v<std::remove_const_t<Options>, ModelOptions>
 void visit_options(Options& options, Visitor&& visit) {
-  visit(OptionSpec{"model", "", "MODEL",
-                   "Folder with config.json, model.safetensors and tokenizer files, or a GGUF file. Default: "
-                   "the small model that comes with the program."},
-        options.model);
+  visit(
+      OptionSpec{
+          "model", "", "MODEL",
+          "Folder with config.json, model.safetensors and tokenizer files, a GGUF file, or "
+          "OWNER/NAME[@REVISION] on the Hugging Face hub. Default: the small model that comes with the "
+          "program."},
+      options.model);
   visit(
       OptionSpec{
           "rope", "", "LAYOUT",

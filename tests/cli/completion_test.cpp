@@ -62,7 +62,8 @@ TEST(BashCompletion, FilesAndFolders) {
   const TemporaryFolder folder;
   folder.write("model notes.txt", "x");
   std::filesystem::create_directory(folder.path() / "model one");
-  EXPECT_EQ(bash_offers({"info", "--model", "mod"}, folder.path()), Words({"model one"}));
+  EXPECT_EQ(bash_offers({"man", "--write", "mod"}, folder.path()), Words({"model one"}));
+  EXPECT_EQ(bash_offers({"info", "--model", "mod"}, folder.path()), Words({"model notes.txt", "model one"}));
   EXPECT_EQ(bash_offers({"perplexity", "--text", "mod"}, folder.path()),
             Words({"model notes.txt", "model one"}));
 }
@@ -108,8 +109,9 @@ TEST(FishCompletion, HasEveryCommandAndEveryFlag) {
     }
   }
   EXPECT_NE(script.find(" -l rope -x -a 'interleaved half original' -d '"), std::string::npos);
-  EXPECT_NE(script.find(" -l model -x -a '(__fish_complete_directories)' -d '"), std::string::npos);
-  EXPECT_NE(script.find(" -l text -r -F -d '"), std::string::npos);
+  EXPECT_NE(script.find(" -l write -x -a '(__fish_complete_directories)' -d '"), std::string::npos);
+  for (const char* name : {"text", "model"})
+    EXPECT_NE(script.find(std::string(" -l ") + name + " -r -F -d '"), std::string::npos) << name;
   EXPECT_NE(script.find("best token\\'s probability"), std::string::npos);
   EXPECT_NE(script.find("'__lille_at lille completion' -a 'bash zsh fish'\n"), std::string::npos);
 }

@@ -76,8 +76,25 @@ inline std::string name_of(const std::string& variable) { return variable.substr
 
 // This process's environment with the changes that `options` asks for; nothing of the user's may matter.
 inline std::vector<std::string> environment_for(const RunOptions& options) {
-  std::vector<std::string> changes = {"LILLE_FORCE_ISA", "XDG_CACHE_HOME", "XDG_STATE_HOME",
-                                      "HOME=/nonexistent"};
+  std::vector<std::string> changes = {"LILLE_FORCE_ISA",
+                                      "XDG_CACHE_HOME",
+                                      "XDG_STATE_HOME",
+                                      "HOME=/nonexistent",
+                                      "HF_HOME",
+                                      "HF_HUB_CACHE",
+                                      "HUGGINGFACE_HUB_CACHE",
+                                      "HF_TOKEN",
+                                      "HUGGING_FACE_HUB_TOKEN",
+                                      "HF_TOKEN_PATH",
+                                      "HF_HUB_OFFLINE",
+                                      "CURL_CA_BUNDLE",
+                                      "SSL_CERT_FILE",
+                                      "http_proxy",
+                                      "https_proxy",
+                                      "all_proxy",
+                                      "HTTPS_PROXY",
+                                      "ALL_PROXY",
+                                      "HF_ENDPOINT=http://127.0.0.1:1"};
   changes.insert(changes.end(), options.environment.begin(), options.environment.end());
   std::vector<std::string> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) variables.emplace_back(*variable);
@@ -212,9 +229,9 @@ inline std::string output_of(const std::vector<std::string>& arguments, const Ru
 }
 
 /// Every command, in the order of the help.
-inline const std::vector<std::string> kCommands = {"generate", "chat",       "batch",      "info",
-                                                   "tokenize", "detokenize", "logits",     "perplexity",
-                                                   "convert",  "quantize",   "completion", "man"};
+inline const std::vector<std::string> kCommands = {
+    "generate",   "chat",    "batch",    "info", "tokenize", "detokenize", "logits",
+    "perplexity", "convert", "quantize", "pull", "models",   "completion", "man"};
 
 /// Expects that the program refuses: this exit code, nothing on stdout, one line on stderr that contains
 /// `part`.
