@@ -1,7 +1,6 @@
 # What `cmake --install` puts where: the program with its model, and the library for find_package and pkg-config. The
 # tree may be moved afterwards.
 include(CMakePackageConfigHelpers)
-get_target_property(LILLE_TYPE lille TYPE)
 set(LILLE_CONFIG_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/lille)
 
 install(TARGETS lille EXPORT lilleTargets)
@@ -26,12 +25,6 @@ foreach(dir LIBDIR INCLUDEDIR)
     set(LILLE_PC_${dir} "\${prefix}/${CMAKE_INSTALL_${dir}}")
   endif()
 endforeach()
-# A static library leaves the linking of its dependencies to the program.
-if(LILLE_TYPE STREQUAL "STATIC_LIBRARY")
-  set(LILLE_PC_DEPENDENCIES "Requires: fmt libutf8proc zlib libcurl libcrypto\nLibs: -L\${libdir} -llille -pthread")
-else()
-  set(LILLE_PC_DEPENDENCIES "Requires.private: fmt libutf8proc zlib libcurl libcrypto\nLibs: -L\${libdir} -llille")
-endif()
 configure_file(${CMAKE_CURRENT_LIST_DIR}/lille.pc.in lille.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/lille.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

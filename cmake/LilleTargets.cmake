@@ -47,9 +47,7 @@ function(lille_library)
   endforeach()
   add_library(lille STATIC ${objects})
   add_library(lille::lille ALIAS lille)
-  # Within 0.x a new minor version may break what programs rely on.
-  set_target_properties(lille PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
-                        SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  set_target_properties(lille PROPERTIES LINKER_LANGUAGE CXX)
   target_include_directories(lille PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                           $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
                                           $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)

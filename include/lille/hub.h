@@ -32,7 +32,7 @@ struct HubOptions {
   double timeout_s = 15;               ///< For a connection, and of silence within one.
   std::function<void(const HubProgress&)> on_progress;         ///< May be empty.
   std::function<void(std::string_view message)> on_note = {};  ///< One line a user should know; may be empty.
-  std::stop_token cancel = {};
+  std::stop_token cancel = {};  ///< Looked at while data come and while a request waits.
 };
 
 /// The folder of the model that a user means. What exists here is taken as it is, as is every text that
@@ -66,10 +66,10 @@ std::vector<CachedModel> cached_models(const std::filesystem::path& cache_folder
 
 /// What is to be removed from the cache.
 struct ModelRemoval {
-  std::string name;  ///< "OWNER/NAME"
-  int64_t n_revisions = 0;
-  int64_t n_bytes = 0;  ///< What the disk gets back.
-  std::vector<std::filesystem::path> paths;
+  std::string name;                          ///< "OWNER/NAME"
+  int64_t n_revisions = 0;                   ///< Snapshots that go.
+  int64_t n_bytes = 0;                       ///< What the disk gets back.
+  std::vector<std::filesystem::path> paths;  ///< Files, links and folders that go, in the order of removal.
 };
 
 /// Finds what belongs to `OWNER/NAME@REVISION` and to no other revision, or, without a revision, to the

@@ -4,6 +4,7 @@
 
 #include "lille/batch.h"
 #include "lille/chat.h"
+#include "lille/convert.h"
 #include "lille/error.h"
 #include "lille/generate.h"
 #include "lille/hub.h"

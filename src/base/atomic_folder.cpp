@@ -1,7 +1,8 @@
 #include "base/atomic_folder.h"
 
-#include <stdlib.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -33,26 +34,32 @@ void check_target(const fs::path& target, IfExists if_exists) {
           "[write] {}: expected no such folder yet, got one. Hint: name a new folder, or allow to overwrite "
           "this one",
           printable_path(target));
-  if (!fs::is_empty(target, failed) && !fs::exists(target / "config.json", failed))
-    raise(ErrorCode::kInvalidArgument,
-          "[write] {}: expected a model's folder to overwrite, got one without config.json. Hint: name a new "
-          "folder",
-          printable_path(target));
 }
 
-/// A new folder beside `target`, with the permissions that a folder made by this user has.
+/// A new folder beside `target`.
 fs::path make_beside(const fs::path& target) {
-  std::string pattern = target.string() + ".tmp-XXXXXX";
-  if (::mkdtemp(pattern.data()) == nullptr) {
+  for (int attempt = 0;; ++attempt) {
+    const std::string path = fmt::format("{}.tmp-{}-{}", target.string(), ::getpid(), attempt);
+    if (::mkdir(path.c_str(), 0777) == 0) return path;
     const int reason = errno;
+    if (reason == EEXIST) continue;
     raise(reason == ENOENT || reason == ENOTDIR ? ErrorCode::kNotFound : ErrorCode::kIo,
           "[write] {}: {}. Hint: does the folder around it exist, and may this user write there?",
           printable_path(target), std::strerror(reason));
   }
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  ::chmod(pattern.c_str(), 0777 & ~mask);
-  return pattern;
+}
+
+/// What is in `target` must be in `replacement` too, so that nothing is lost that is not written anew.
+void check_replaceable(const fs::path& target, const fs::path& replacement) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(target)) {
+    std::error_code ignored;
+    const fs::path anew = replacement / entry.path().filename();
+    if (fs::exists(anew, ignored) && !entry.is_directory(ignored)) continue;
+    raise(ErrorCode::kInvalidArgument,
+          "[write] {}: expected nothing but files that are written anew, got {}. Nothing was changed. Hint: "
+          "move it elsewhere, or name a new folder",
+          printable_path(target), printable_path(entry.path().filename()));
+  }
 }
 
 [[noreturn]] void fail_rename(const fs::path& target, const std::error_code& reason) {
@@ -76,6 +83,7 @@ void AtomicFolder::commit() {
   std::error_code failed;
   fs::path old;
   if (fs::exists(fs::symlink_status(target_, failed))) {
+    check_replaceable(target_, temporary_);
     // The old content moves into a new folder beside, so that a failure can put it back.
     old = make_beside(target_);
     fs::rename(target_, old / "old", failed);

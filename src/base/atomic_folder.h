@@ -11,12 +11,9 @@ enum class IfExists { kRefuse, kReplace };
 /// target, commit() renames it; without commit() the destructor removes it with all that is in it.
 class AtomicFolder {
  public:
-  /// @param if_exists  kReplace replaces a folder on commit(), if it is empty or holds `config.json`, so that
-  /// a
-  ///   mistyped name costs nobody's files.
+  /// @param if_exists  what commit() does with a folder that is there by then.
   /// @throws Error(kInvalidArgument) if the target exists and may not be replaced, Error(kNotFound) if the
-  /// folder
-  ///   around it does not exist, Error(kIo) if nothing can be created there.
+  ///   folder around it does not exist, Error(kIo) if nothing can be created there.
   AtomicFolder(const std::filesystem::path& target, IfExists if_exists);
   ~AtomicFolder();
   AtomicFolder(const AtomicFolder&) = delete;
@@ -25,8 +22,9 @@ class AtomicFolder {
   /// Where the files are to be written before commit().
   const std::filesystem::path& path() const noexcept { return temporary_; }
 
-  /// Gives the folder its name.
-  /// @throws Error(kIo); then the target is as it was.
+  /// Gives the folder its name. A folder that is there is replaced if all it holds are files that the new one
+  /// has too, so that a mistyped name costs nobody's files.
+  /// @throws Error(kInvalidArgument) that names what would be lost; Error(kIo); the target then is as it was.
   void commit();
 
  private:

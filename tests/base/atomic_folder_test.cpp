@@ -43,19 +43,38 @@ TEST(AtomicFolder, ReplacesOnlyWhatMayBeReplaced) {
   const ErrorCode code = ErrorCode::kInvalidArgument;
   test::expect_error(code, "expected no such folder yet, got one",
                      [&] { AtomicFolder(target, IfExists::kRefuse); });
-  write(target / "notes", "mine");
-  test::expect_error(code, "expected a model's folder to overwrite, got one without config.json",
-                     [&] { AtomicFolder(target, IfExists::kReplace); });
   write(target / "config.json", "{}");
   {
     AtomicFolder folder(target, IfExists::kReplace);
-    write(folder.path() / "new", "2");
-    EXPECT_EQ(test::read_file(target / "notes"), "mine");
+    write(folder.path() / "config.json", "2");
+    write(folder.path() / "new", "3");
+    EXPECT_EQ(test::read_file(target / "config.json"), "{}");
     folder.commit();
   }
-  EXPECT_FALSE(fs::exists(target / "notes"));
-  EXPECT_EQ(test::read_file(target / "new"), "2");
+  EXPECT_EQ(test::read_file(target / "config.json"), "2");
+  EXPECT_EQ(test::read_file(target / "new"), "3");
   EXPECT_EQ(n_entries(around.path()), 1u);
+}
+
+TEST(AtomicFolder, LosesNothingThatIsNotWrittenAnew) {
+  const test::TemporaryFolder around;
+  const fs::path target = around.path() / "model";
+  fs::create_directories(target / "sub");
+  const auto replace = [&] {
+    AtomicFolder folder(target, IfExists::kReplace);
+    write(folder.path() / "config.json", "2");
+    write(folder.path() / "sub", "a file of that name");
+    folder.commit();
+  };
+  test::expect_error(ErrorCode::kInvalidArgument, "files that are written anew, got sub", replace);
+  fs::remove(target / "sub");
+  write(target / "thesis.txt", "mine");
+  test::expect_error(ErrorCode::kInvalidArgument, "files that are written anew, got thesis.txt", replace);
+  EXPECT_EQ(test::read_file(target / "thesis.txt"), "mine");
+  EXPECT_EQ(n_entries(around.path()), 1u);
+  fs::remove(target / "thesis.txt");
+  replace();
+  EXPECT_EQ(test::read_file(target / "config.json"), "2");
 }
 
 TEST(AtomicFolder, RefusesFilesAndFoldersThatDoNotExist) {

@@ -8,6 +8,6 @@ export PKG_CONFIG_PATH=$tree/$libdir/pkgconfig
 read -ra flags < <("$pkg_config" --cflags --libs lille)
 printf 'flags: %s\n' "${flags[*]}"
 "$compiler" -std=c++20 "$program" -o "$tree-pkg-config" "${flags[@]}"
-text=$(cd / && LD_LIBRARY_PATH=$tree/$libdir "$tree-pkg-config" "$model")
+text=$(cd / && "$tree-pkg-config" "$model")
 printf '%s\n' "$text"
 ((${#text} > 40))

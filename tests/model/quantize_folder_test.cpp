@@ -26,12 +26,14 @@ void expect_tensors_of(const fs::path& actual_file, const fs::path& expected_fil
 TEST(QuantizeFolder, HasTheTensorsOfMlxLm) {
   LILLE_NEED_SHARED();
   const test::TemporaryFolder folder;
+  int n_compared = 0;
   for (const int64_t bits : {2, 3, 4, 5, 6, 8})
     for (const int64_t group_size : {32, 64, 128})
       for (const bool is_bf16 : {false, true}) {
         const std::string name = fmt::format("q{}_g{}{}", bits, group_size, is_bf16 ? "_bf16" : "");
         const fs::path expected = test::shared_path("golden/mlx/quant/" + name);
         if (!fs::exists(expected)) continue;
+        ++n_compared;
         QuantizeOptions options = {.setting = {group_size, bits}};
         if (is_bf16) options.scale_type = ScaleType::kBF16;
         const QuantizeReport report =
@@ -48,6 +50,7 @@ TEST(QuantizeFolder, HasTheTensorsOfMlxLm) {
         EXPECT_EQ(file.metadata().at("format"), "mlx");
         EXPECT_NO_THROW(Model::load(folder.path() / name));
       }
+  EXPECT_EQ(n_compared, 10);
 }
 
 TEST(QuantizeFolder, KeepsTheFilesAndTheKeysOfTheSource) {
