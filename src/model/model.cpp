@@ -41,9 +41,9 @@ RopeChoice choose_rope(const Model& model, const LoadOptions& options) {
   return choice;
 }
 
-std::string storage_text(const Parameter& parameter, const StoredTensor& tensor, const ModelArgs& args) {
+std::string storage_text(const StoredTensor& tensor) {
   if (tensor.scales == nullptr) return std::string(dtype_name(tensor.weight->dtype));
-  const LayerQuantization setting = *args.quantization->of_layer(parameter.spec->name);
+  const LayerQuantization& setting = tensor.quantization.value();
   return fmt::format("{}-bit, groups of {}, {} scales", setting.bits, setting.group_size,
                      dtype_name(tensor.scales->dtype));
 }
@@ -52,7 +52,7 @@ int64_t count_parameters(const Parameter& parameter, const StoredTensor& tensor)
   return parameter.tensors.size() == 1 ? parameter.spec->n_parameters() : tensor.weight->n_elements();
 }
 
-std::vector<Model::Part> summarize(std::span<const Parameter> parameters, const ModelArgs& args) {
+std::vector<Model::Part> summarize(std::span<const Parameter> parameters) {
   std::map<ParameterPart, Model::Part> counted;
   static constexpr std::string_view kPartNames[] = {"tok_embeddings", "attention", "feed_forward", "norm"};
   for (const Parameter& parameter : parameters) {
@@ -61,7 +61,7 @@ std::vector<Model::Part> summarize(std::span<const Parameter> parameters, const 
     part.n_parameters += parameter.spec->n_parameters();
     for (const StoredTensor& tensor : parameter.tensors) {
       part.n_bytes += tensor.n_bytes();
-      const std::string dtype = storage_text(parameter, tensor, args);
+      const std::string dtype = storage_text(tensor);
       if (part.dtype.find(dtype) == std::string::npos)
         part.dtype += (part.dtype.empty() ? "" : " and ") + dtype;
     }
@@ -72,11 +72,11 @@ std::vector<Model::Part> summarize(std::span<const Parameter> parameters, const 
 }
 
 // The types that weights are stored in, the one with most of them first.
-std::vector<Model::Storage> count_storage(std::span<const Parameter> parameters, const ModelArgs& args) {
+std::vector<Model::Storage> count_storage(std::span<const Parameter> parameters) {
   std::map<std::string, Model::Storage> counted;
   for (const Parameter& parameter : parameters)
     for (const StoredTensor& tensor : parameter.tensors) {
-      Model::Storage& storage = counted[storage_text(parameter, tensor, args)];
+      Model::Storage& storage = counted[storage_text(tensor)];
       storage.n_parameters += count_parameters(parameter, tensor);
       storage.n_bytes += tensor.n_bytes();
     }
@@ -104,8 +104,8 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
 
   Transformer transformer = bind_parameters(args, parameters, source->has_permuted_qk());
   ops::RopeTable rope_table(args.block_size, args.head_dim(), args.rope_theta);
-  std::vector<Part> summary = summarize(parameters, args);
-  std::vector<Storage> storage = count_storage(parameters, args);
+  std::vector<Part> summary = summarize(parameters);
+  std::vector<Storage> storage = count_storage(parameters);
   const auto parts = std::make_shared<ModelParts>(ModelParts{std::move(args),
                                                              std::move(source),
                                                              std::move(transformer),

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -21,28 +22,53 @@ kernels::FloatKind float_kind(DType dtype) noexcept {
   return dtype == DType::kF16 ? kernels::FloatKind::kF16 : kernels::FloatKind::kBF16;
 }
 
-// The same fault in several layers as one text: "transformer.layers.{0,1,2}.attention.norm.weight is missing
-// ...".
-std::vector<std::string> merge_layers(std::span<const std::string> faults) {
-  constexpr std::string_view kLayers = "transformer.layers.";
-  std::vector<std::string> merged;
-  std::vector<std::pair<std::string, std::vector<std::string>>> groups;  // text after the number, numbers
+// Faults and layers that a message names; a file may hold any number of them.
+constexpr std::size_t kMaxFaultsNamed = 20;
+constexpr std::size_t kMaxLayersNamed = 64;
+
+// A fault, and the numbers of the layers that have it; none where it is not one of a layer.
+struct LayerFault {
+  std::vector<std::string> numbers = {};
+  std::string rest;  // what follows the number
+
+  std::string text() const {
+    if (numbers.empty()) return rest;
+    if (numbers.size() == 1) return fmt::format("{}{}{}", kLayers, numbers[0], rest);
+    const std::size_t n_named = std::min(numbers.size(), kMaxLayersNamed);
+    return fmt::format("{}{{{}{}}}{}", kLayers, fmt::join(numbers.begin(), numbers.begin() + n_named, ","),
+                       n_named < numbers.size() ? ",..." : "", rest);
+  }
+
+  static constexpr std::string_view kLayers = "transformer.layers.";
+};
+
+// The same fault in several layers as one: "transformer.layers.{0,1,2}.attention.norm.weight is missing ...".
+std::vector<LayerFault> merge_layers(std::span<const std::string> faults) {
+  constexpr std::string_view kLayers = LayerFault::kLayers;
+  std::vector<LayerFault> merged;
+  std::map<std::string, std::size_t> of_layers;  // what follows the number, and where it stands in merged
   for (const std::string& fault : faults) {
     const std::size_t dot = fault.starts_with(kLayers) ? fault.find('.', kLayers.size()) : std::string::npos;
     if (dot == std::string::npos) {
-      merged.push_back(fault);
+      merged.push_back({.rest = fault});
       continue;
     }
-    const std::string rest = fault.substr(dot);
-    const auto group = std::ranges::find(groups, rest, [](const auto& candidate) { return candidate.first; });
-    auto& numbers =
-        group == groups.end() ? groups.emplace_back(rest, std::vector<std::string>{}).second : group->second;
-    numbers.push_back(fault.substr(kLayers.size(), dot - kLayers.size()));
+    const auto [group, is_new] = of_layers.emplace(fault.substr(dot), merged.size());
+    if (is_new) merged.push_back({.rest = group->first});
+    merged[group->second].numbers.push_back(fault.substr(kLayers.size(), dot - kLayers.size()));
   }
-  for (const auto& [rest, numbers] : groups)
-    merged.push_back(numbers.size() == 1 ? fmt::format("{}{}{}", kLayers, numbers[0], rest)
-                                         : fmt::format("{}{{{}}}{}", kLayers, fmt::join(numbers, ","), rest));
   return merged;
+}
+
+// The first of them, and how many are left out.
+std::string faults_text(std::span<const std::string> faults) {
+  const std::vector<LayerFault> merged = merge_layers(faults);
+  std::string text;
+  for (std::size_t idx = 0; idx < std::min(merged.size(), kMaxFaultsNamed); ++idx)
+    text += (idx == 0 ? "" : "; ") + merged[idx].text();
+  if (merged.size() > kMaxFaultsNamed)
+    text += fmt::format("; and {} more faults", merged.size() - kMaxFaultsNamed);
+  return text;
 }
 
 class Matcher {
@@ -69,7 +95,7 @@ class Matcher {
     raise(ErrorCode::kCorruptFile,
           "[load] {}: the tensors are not those of the model that it describes: {}. Hint: are "
           "configuration and weights of the same checkpoint?",
-          source, fmt::join(merge_layers(faults_), "; "));
+          source, faults_text(faults_));
   }
 
  private:
@@ -86,12 +112,12 @@ class Matcher {
   }
 
   StoredTensor match_tensor(const ParameterSpec& spec) {
-    const StoredTensor tensor = {take(spec.name + ".weight"), take(spec.name + ".scales"),
-                                 take(spec.name + ".biases")};
+    StoredTensor tensor = {take(spec.name + ".weight"), take(spec.name + ".scales"),
+                           take(spec.name + ".biases")};
     if (tensor.weight == nullptr) {
       fault("{}.weight is missing: expected {}", spec.name, shape_text(spec.shape));
     } else if (tensor.scales != nullptr || tensor.biases != nullptr) {
-      check_affine(spec, tensor);
+      tensor.quantization = check_affine(spec, tensor);
     } else {
       if (spec.kind == ParameterKind::kMatrix && weight_kind(tensor.weight->dtype))
         check_shape(spec.name + ".weight", *tensor.weight, spec.shape);
@@ -128,24 +154,26 @@ class Matcher {
     if (!is_float(view.dtype)) fault("{}: expected F32, F16 or BF16, got {}", name, dtype_name(view.dtype));
   }
 
-  // MLX's form of quantisation: scales and biases beside the codes.
-  void check_affine(const ParameterSpec& spec, const StoredTensor& tensor) {
+  // MLX's form of quantisation: scales and biases beside the codes. Returns the setting that they were
+  // checked with.
+  std::optional<LayerQuantization> check_affine(const ParameterSpec& spec, const StoredTensor& tensor) {
     if (spec.kind != ParameterKind::kMatrix || !args_.quantization) {
       fault("{} has scales or biases, {}", spec.name,
             args_.quantization ? "but a norm is never quantised" : "but config.json has no `quantization`");
-      return;
+      return std::nullopt;
     }
     if (tensor.scales == nullptr || tensor.biases == nullptr) {
       fault("{}.{} is missing beside {}.{}", spec.name, tensor.scales == nullptr ? "scales" : "biases",
             spec.name, tensor.scales == nullptr ? "biases" : "scales");
-      return;
+      return std::nullopt;
     }
     const std::optional<LayerQuantization> setting = args_.quantization->of_layer(spec.name);
     if (!setting) {
       fault("{} has scales and biases, but `quantization` in config.json says false for it", spec.name);
-      return;
+      return std::nullopt;
     }
     check_codes(spec, tensor, *setting);
+    return setting;
   }
 
   void check_codes(const ParameterSpec& spec, const StoredTensor& tensor, const LayerQuantization& setting) {
@@ -208,7 +236,7 @@ struct Binder {
       return matrix;
     }
     matrix.kind = kernels::WeightKind::kAffine;
-    const LayerQuantization setting = *args.quantization->of_layer(parameter.spec->name);
+    const LayerQuantization& setting = tensor.quantization.value();
     matrix.bits = setting.bits;
     matrix.scales = tensor.scales->bytes.data();
     matrix.biases = tensor.biases->bytes.data();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,6 +46,8 @@ struct StoredTensor {
   const TensorView* weight = nullptr;
   const TensorView* scales = nullptr;  ///< Null unless quantised in MLX's form.
   const TensorView* biases = nullptr;  ///< Null unless quantised in MLX's form.
+  /// What the three were checked with: the only setting to read them with. Nothing unless they are quantised.
+  std::optional<LayerQuantization> quantization = {};
 
   int64_t n_bytes() const noexcept;
 };
@@ -57,7 +60,8 @@ struct Parameter {
 
 /// Finds every parameter of the table among the tensors of a checkpoint and checks names, shapes and dtypes.
 /// @param source  the folder or file, for messages.
-/// @throws Error(kCorruptFile) with everything that is missing, unknown or wrong, at once.
+/// @throws Error(kCorruptFile) with what is missing, unknown or wrong, at once; the first 20 of it if it is
+///   more.
 std::vector<Parameter> match_parameters(std::span<const ParameterSpec> table,
                                         std::span<const NamedTensor> tensors, const ModelArgs& args,
                                         const std::string& source);

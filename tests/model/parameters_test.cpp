@@ -1,6 +1,9 @@
 #include "model/parameters.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <ctime>
 
 #include "model/golden.h"
 
@@ -112,6 +115,83 @@ TEST_F(MatchParameters, QueriesKeysAndValuesMayStandAlone) {
     EXPECT_EQ(parameters[2].tensors.at(static_cast<std::size_t>(idx)).weight->name, name);
   tensors_.push_back({attention + "qkv_proj.weight", {"qkv", DType::kF32, {384, 128}, {}, "f"}});
   expect_fault(attention + "q_proj.weight is not a parameter of this model");
+}
+
+// The settings under the split names fit; those under the name of the whole do not and are not used.
+TEST_F(MatchParameters, QuantisedSplitTensorsAreReadAsTheyWereChecked) {
+  const std::string attention = "transformer.layers.0.attention.";
+  std::erase_if(tensors_,
+                [&](const NamedTensor& tensor) { return tensor.name == attention + "qkv_proj.weight"; });
+  args_.quantization = QuantizationArgs{64, 4};
+  args_.quantization->layers[attention + "q_proj"] = LayerQuantization{64, 2};
+  args_.quantization->layers[attention + "k_proj"] = LayerQuantization{32, 8};
+  struct Split {
+    const char* name;
+    std::vector<int64_t> codes;
+    std::vector<int64_t> groups;
+    LayerQuantization setting;
+  };
+  const std::vector<Split> splits = {{"q_proj", {128, 8}, {128, 2}, {64, 2}},
+                                     {"k_proj", {128, 32}, {128, 4}, {32, 8}},
+                                     {"v_proj", {128, 16}, {128, 2}, {64, 4}}};
+  for (const Split& split : splits) {
+    const std::string name = attention + split.name;
+    tensors_.push_back({name + ".weight", {name, DType::kF32, {128, 128}, {}, "f"}});
+    quantise(name, split.codes, split.groups);
+  }
+  const std::optional<LayerQuantization> settings_of_whole[] = {LayerQuantization{32, 8}, std::nullopt};
+  for (const auto& setting_of_whole : settings_of_whole) {
+    args_.quantization->layers[attention + "qkv_proj"] = setting_of_whole;
+    const std::vector<Parameter> parameters = match_parameters(table_, tensors_, args_, "folder");
+    const Transformer transformer = bind_parameters(args_, parameters, false);
+    const auto& parts = transformer.layers[0].attention.qkv_proj.parts;
+    ASSERT_EQ(parts.size(), splits.size());
+    for (std::size_t idx = 0; idx < splits.size(); ++idx) {
+      EXPECT_EQ(parameters[2].tensors[idx].quantization, splits[idx].setting) << splits[idx].name;
+      EXPECT_EQ(parts[idx].weight.bits, splits[idx].setting.bits) << splits[idx].name;
+      EXPECT_EQ(parts[idx].weight.group_size, splits[idx].setting.group_size) << splits[idx].name;
+    }
+  }
+  args_.quantization->layers[attention + "q_proj"] = std::nullopt;
+  expect_fault(attention +
+               "q_proj has scales and biases, but `quantization` in config.json says false for it");
+}
+
+TEST_F(MatchParameters, NamesAFewOfManyFaults) {
+  constexpr std::size_t kNames = 200'000;
+  const TensorView view = tensors_.front().view;
+  for (std::size_t idx = 0; idx < kNames; ++idx) tensors_.push_back({fmt::format("extra_{:06}", idx), view});
+  try {
+    match_parameters(table_, tensors_, args_, "folder");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    const std::string_view message = error.what();
+    EXPECT_LT(message.size(), 2'000u);
+    EXPECT_NE(message.find("extra_000019 is not a parameter"), message.npos) << message;
+    EXPECT_EQ(message.find("extra_000020"), message.npos) << message;
+    EXPECT_NE(message.find("; and 199980 more faults"), message.npos) << message;
+  }
+}
+
+// Each with a fault of its own, which a search through those before it would take minutes to merge.
+TEST_F(MatchParameters, MergesManyFaultsOfLayersInTime) {
+  constexpr std::size_t kNames = 200'000;
+  const TensorView view = tensors_.front().view;
+  for (std::size_t idx = 0; idx < kNames; ++idx) {
+    tensors_.push_back({fmt::format("transformer.layers.0.extra_{}", idx), view});
+    tensors_.push_back({fmt::format("transformer.layers.{:06}.same", idx), view});
+  }
+  tensors_.push_back({"\n" + std::string(1'000'000, 'x'), view});
+  const std::clock_t start = std::clock();
+  try {
+    match_parameters(table_, tensors_, args_, "folder");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    const std::string_view message = error.what();
+    EXPECT_LT(message.size(), 4'000u);
+    EXPECT_NE(message.find("more faults"), message.npos) << message;
+  }
+  EXPECT_LT((std::clock() - start) / CLOCKS_PER_SEC, 30);
 }
 
 TEST_F(MatchParameters, WrongDType) {
