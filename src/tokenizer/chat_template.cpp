@@ -1,5 +1,6 @@
 #include "tokenizer/chat_template.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -20,29 +21,106 @@ constexpr const char* kConfigFile = "tokenizer_config.json";
 
 bool is_space(char character) { return character == ' ' || (character >= '\t' && character <= '\r'); }
 
-/// A template without what does not change its output: spaces outside of strings, double quotes for single
-/// ones, and marks that trim the space around a tag.
-std::string normalised(std::string_view text) {
-  std::string result;
-  char quote = 0;
-  for (std::size_t pos = 0; pos < text.size(); ++pos) {
-    const char character = text[pos];
-    if (quote != 0) {
-      result += character == quote ? '\'' : character;
-      if (character == quote) quote = 0;
-      continue;
-    }
-    if (is_space(character)) continue;
-    const bool is_trim_mark =
-        character == '-' && ((result.size() >= 2 && result[result.size() - 2] == '{' &&
-                              (result.back() == '%' || result.back() == '{')) ||
-                             text.substr(pos + 1, 2) == "%}" || text.substr(pos + 1, 2) == "}}");
-    if (is_trim_mark) continue;
-    if (character == '\'' || character == '"') quote = character;
-    result += quote != 0 ? '\'' : character;
-  }
-  return result;
+std::string_view without_leading_space(std::string_view text) {
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  return text;
 }
+
+std::string_view without_trailing_space(std::string_view text) {
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+/// Writes a template without what does not change its output: comments, spaces in tags but outside of
+/// strings, double quotes for single ones, and the text that Jinja leaves out between tags with the settings
+/// of transformers: trim_blocks, lstrip_blocks, and no line break at the end. Source: Jinja's documentation,
+/// "Whitespace Control"; transformers utils/chat_template_utils.py.
+class TemplateNormaliser {
+ public:
+  explicit TemplateNormaliser(std::string_view text) : rest_(text) {
+    if (rest_.ends_with('\n')) rest_.remove_suffix(1);
+  }
+
+  std::string run() {
+    while (take_text()) take_tag();
+    return std::move(result_);
+  }
+
+ private:
+  /// Takes what stands before the next tag. @returns whether there is one.
+  bool take_text() {
+    std::size_t n_bytes = 0;
+    while (n_bytes < rest_.size() && !is_tag(rest_.substr(n_bytes))) ++n_bytes;
+    std::string_view text = rest_.substr(0, n_bytes);
+    rest_.remove_prefix(n_bytes);
+    if (trims_all_) text = without_leading_space(text);
+    if (trims_line_break_ && text.starts_with('\n')) {
+      text.remove_prefix(1);
+      is_line_start_ = true;
+    }
+    if (!rest_.empty()) text = before_tag(text);
+    result_ += text;
+    return !rest_.empty();
+  }
+
+  static bool is_tag(std::string_view text) {
+    return text.size() > 2 && text[0] == '{' && (text[1] == '{' || text[1] == '%' || text[1] == '#');
+  }
+
+  std::string_view before_tag(std::string_view text) const {
+    if (rest_[2] == '-') return without_trailing_space(text);
+    if (rest_[1] == '{' || rest_[2] == '+') return text;
+    const std::size_t line_break = text.rfind('\n');
+    if (line_break == text.npos && !is_line_start_) return text;
+    const std::size_t line = line_break == text.npos ? 0 : line_break + 1;
+    return without_leading_space(text.substr(line)).empty() ? text.substr(0, line) : text;
+  }
+
+  void take_tag() {
+    const char kind = rest_[1];
+    const std::string_view end = kind == '{' ? "}}" : kind == '%' ? "%}" : "#}";
+    rest_.remove_prefix(rest_[2] == '-' || rest_[2] == '+' ? 3 : 2);
+    std::string tag;
+    char quote = 0;
+    char mark = 0;
+    std::size_t pos = 0;
+    for (; pos < rest_.size(); ++pos) {
+      const char character = rest_[pos];
+      const std::string_view here = rest_.substr(pos);
+      if (quote == 0 && (character == '-' || character == '+') && here.substr(1).starts_with(end))
+        mark = character;
+      else if (quote == 0 && here.starts_with(end))
+        break;
+      else if (kind != '#')
+        append(tag, quote, character);
+    }
+    rest_.remove_prefix(std::min(pos + end.size(), rest_.size()));
+    if (kind != '#') result_ += fmt::format("{{{}{}{}", kind, tag, end);
+    trims_all_ = mark == '-';
+    trims_line_break_ = mark == 0 && kind != '{';
+    is_line_start_ = false;
+  }
+
+  /// A string in single quotes; a quote of the other kind in it is marked, so that it does not seem to end
+  /// it.
+  static void append(std::string& tag, char& quote, char character) {
+    if (quote == 0 && is_space(character)) return;
+    const bool is_quote = character == '\'' || character == '"';
+    if (quote != 0 && is_quote && character != quote)
+      tag += '\\';
+    else if (is_quote)
+      quote = quote == 0 ? character : '\0';
+    tag += is_quote ? '\'' : character;
+  }
+
+  std::string_view rest_;
+  std::string result_;
+  bool is_line_start_ = true;      ///< Whether what stands next begins a line.
+  bool trims_all_ = false;         ///< Whether the last tag takes the space after it.
+  bool trims_line_break_ = false;  ///< Whether it takes a line break.
+};
+
+std::string normalised(std::string_view text) { return TemplateNormaliser(text).run(); }
 
 /// A template and the file it stands in.
 struct FoundTemplate {

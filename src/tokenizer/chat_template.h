@@ -11,8 +11,8 @@ inline constexpr std::string_view kLilleChatTemplate =
     "{{ '<|user|>' + message['content'] + '<|assistant|>' }}"
     "{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token }}{% endif %}{% endfor %}";
 
-/// Whether a template is kLilleChatTemplate, written perhaps with other spaces, quotes and trimming marks.
-/// Templates are compared and never run.
+/// Whether a template is kLilleChatTemplate, written perhaps with other quotes, trimming marks, and spaces
+/// where they do not come out. Templates are compared and never run.
 bool is_lille_chat_template(std::string_view text);
 
 }  // namespace lille

@@ -99,6 +99,11 @@ TEST(ChatTemplate, LillesTemplateIsKnownInAnySpelling) {
       "    {{- \"<|user|>\" + message[\"content\"] + \"<|assistant|>\" -}}\n"
       "  {%- elif message[\"role\"] == 'assistant' -%}\n    {{- message['content'] + eos_token -}}\n"
       "  {%- endif -%}\n{%- endfor -%}\n"));
+  // Tags of blocks on lines of their own leave nothing behind, as transformers sets Jinja.
+  EXPECT_TRUE(is_lille_chat_template(
+      "{# Lille #}\n{{bos_token}}{% for message in messages %}\n\t{% if message['role']=='user' %}\n"
+      "{{ '<|user|>' + message['content'] + '<|assistant|>' }}{%elif message['role'] == 'assistant'%}\n"
+      "{{ message['content'] + eos_token }}{% endif %}\n{% endfor %}\n"));
 }
 
 TEST(ChatTemplate, OtherTemplatesAreNot) {
@@ -114,6 +119,20 @@ TEST(ChatTemplate, OtherTemplatesAreNot) {
   EXPECT_FALSE(is_lille_chat_template(with("'<|user|>'", "'<| user|>'")));
   EXPECT_FALSE(is_lille_chat_template(with("+ eos_token", "- eos_token")));
   EXPECT_FALSE(is_lille_chat_template("{{ messages }}"));
+  // Space that comes out.
+  EXPECT_FALSE(is_lille_chat_template(with("{{ bos_token }}", "{{ bos_token }}\n\n")));
+  EXPECT_FALSE(is_lille_chat_template(with("{{ bos_token }}", "{{ bos_token }} ")));
+  EXPECT_FALSE(is_lille_chat_template(with("{{ bos_token }}", " {{ bos_token }}")));
+  EXPECT_FALSE(is_lille_chat_template(with("== 'user' %}", "== 'user' %}\n\n")));
+  EXPECT_FALSE(is_lille_chat_template(with("== 'user' %}", "== 'user' +%}\n")));
+  EXPECT_FALSE(is_lille_chat_template(with("{% elif", "\n{% elif")));
+  EXPECT_FALSE(is_lille_chat_template(with("{% elif", " {% elif")));
+  EXPECT_FALSE(is_lille_chat_template(with("{% for", "\n {%+ for")));
+  EXPECT_FALSE(is_lille_chat_template(author + "\n\n\n"));
+  EXPECT_FALSE(is_lille_chat_template(with("{{ bos_token", "{{ - bos_token")));
+  // One string that only looks like three parts.
+  EXPECT_FALSE(is_lille_chat_template(with("'<|user|>' + message['content'] + '<|assistant|>'",
+                                           "\"<|user|>'+message['content']+'<|assistant|>\"")));
 }
 
 TEST(ChatTemplate, AnotherInAGgufFileIsRefused) {
