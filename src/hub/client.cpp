@@ -155,6 +155,11 @@ HubListing HubClient::list(const HubName& name) {
     raise(ErrorCode::kCorruptFile,
           "[hub] {}: expected a commit and a list of files, got another answer. Hint: is HF_ENDPOINT right?",
           name.text());
+  if (is_commit(name.revision) && listing.commit != name.revision)
+    raise(ErrorCode::kCorruptFile,
+          "[hub] {}: expected the commit that was asked for, got {}. Hint: do not trust this hub if it stays "
+          "so",
+          name.text(), listing.commit);
   for (const nlohmann::json& sibling : *siblings) {
     const auto file = sibling.is_object() ? sibling.find("rfilename") : sibling.end();
     if (file == sibling.end() || !file->is_string() ||
@@ -238,8 +243,8 @@ void HubClient::fail(const HttpResponse& response, const HubName& name, std::str
     raise(ErrorCode::kNotFound, "[hub] {}: {} has no such file{}. Hint: try again", what, hub,
           reason_text(response));
   if (response.status == 429)
-    raise(ErrorCode::kIo, "[hub] {}: {} asks for fewer requests (429). Hint: try again in {:.0f} s{}", what,
-          hub, std::max(response.retry_after_s, options_.max_wait_s),
+    raise(ErrorCode::kIo, "[hub] {}: {} asks for fewer requests (429). Hint: try again {}{}", what, hub,
+          response.retry_after_s > 0 ? fmt::format("in {:.0f} s", response.retry_after_s) : "later",
           options_.token.empty() ? "; with HF_TOKEN set more are allowed" : "");
   raise(ErrorCode::kIo, "[hub] {}: expected a success of {}, got the status {}{}. Hint: {}", what, hub,
         response.status, reason_text(response),

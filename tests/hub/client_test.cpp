@@ -56,6 +56,21 @@ TEST(HubClient, ListsACommitAndItsFiles) {
   EXPECT_EQ(hub.server().requests().at(0).target, "/api/models/owner/name/revision/main");
 }
 
+TEST(HubClient, APinnedCommitIsTheOneThatIsAnswered) {
+  const auto pinned = [](const char* commit) {
+    return HubName{.owner = "owner", .name = "name", .revision = commit};
+  };
+  const FakeHub honest;
+  EXPECT_EQ(list(options_for(honest.endpoint()), pinned(kFirstCommit)).commit, kFirstCommit);
+  const FakeHub hub(repo_of(), [](const Request&, const Reply&) {
+    return Reply{.body = std::string("{\"siblings\": [], \"sha\": \"") + kSecondCommit + "\"}"};
+  });
+  EXPECT_EQ(list(options_for(hub.endpoint())).commit, kSecondCommit);
+  expect_error(ErrorCode::kCorruptFile,
+               std::string("expected the commit that was asked for, got ") + kSecondCommit,
+               [&] { list(options_for(hub.endpoint()), pinned(kFirstCommit)); });
+}
+
 TEST(HubClient, EscapesARevision) {
   const FakeHub hub;
   expect_error(
@@ -271,6 +286,16 @@ TEST(HubClient, DoesNotWaitForHours) {
   const FakeHub hub = hub_that_says({.status = 429, .headers = {{"Retry-After", "3600"}}});
   expect_error(ErrorCode::kIo, "try again in 3600 s", [&] { list(options_for(hub.endpoint())); });
   EXPECT_EQ(hub.server().requests().size(), 1u);
+}
+
+TEST(HubClient, AWaitThatTheHubAsksForIsToldAsItSays) {
+  for (const auto& [seconds, expected] :
+       {std::pair("7", "try again in 7 s"), std::pair("0", "again later")}) {
+    const FakeHub hub = hub_that_says({.status = 429, .headers = {{"Retry-After", seconds}}});
+    HubOptions options = options_for(hub.endpoint());
+    options.n_attempts = 1;
+    expect_error(ErrorCode::kIo, expected, [&] { list(options); });
+  }
 }
 
 TEST(HubClient, AWaitIsCanceled) {
