@@ -4,6 +4,8 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "generate/stop_strings.h"
+
 namespace lille {
 namespace {
 
@@ -121,6 +123,10 @@ StreamOptions make_stream_options(const GenerationOptions& options, const Genera
   if (!overflow)
     raise(ErrorCode::kInvalidArgument, "--overflow: expected error, truncate-left or trim-turns, got \"{}\"",
           printable(options.overflow));
+  check_stop_strings(options.stop, "--stop");
+  if (options.top_logprobs > tokenizer.vocab_size())
+    raise(ErrorCode::kInvalidArgument, "--top-logprobs: expected 0 to {} (vocab_size), got {}",
+          tokenizer.vocab_size(), options.top_logprobs);
 
   StreamOptions stream;
   stream.max_tokens = options.max_tokens;

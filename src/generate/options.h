@@ -240,7 +240,8 @@ std::map<int32_t, float> parse_logit_bias(std::string_view text);
 
 /// How the answer that `options` ask for is made, with the folder's defaults where they say nothing. Without
 /// a seed it is 0.
-/// @throws Error(kInvalidArgument) as make_sampler and make_logits_processors.
+/// @throws Error(kInvalidArgument) as make_sampler and make_logits_processors, for stop strings that are
+///   empty or no UTF-8, and for more top_logprobs than tokens.
 StreamOptions make_stream_options(const GenerationOptions& options, const GenerationDefaults& defaults,
                                   const Tokenizer& tokenizer);
 

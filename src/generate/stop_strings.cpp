@@ -9,6 +9,20 @@
 
 namespace lille {
 
+void check_stop_strings(std::span<const std::string> stops, std::string_view name) {
+  for (const std::string& stop : stops) {
+    if (stop.empty())
+      raise(ErrorCode::kInvalidArgument,
+            "{}: expected strings of at least one character, got an empty one. Hint: leave it out, an answer "
+            "then ends at the model's end token or max_tokens",
+            name);
+    if (!is_valid_utf8(stop))
+      raise(ErrorCode::kInvalidArgument,
+            "{}: expected UTF-8 text, got \"{}\". Hint: convert it, for example with iconv", name,
+            printable(stop));
+  }
+}
+
 StopStrings::Pattern::Pattern(std::string text) : bytes(std::move(text)), fallbacks(bytes.size()) {
   for (std::size_t idx = 1, n_equal = 0; idx < bytes.size(); ++idx) {
     while (n_equal > 0 && bytes[idx] != bytes[n_equal]) n_equal = fallbacks[n_equal - 1];
@@ -23,17 +37,8 @@ void StopStrings::Pattern::advance(char byte) noexcept {
 }
 
 StopStrings::StopStrings(std::span<const std::string> stops) : matched_idx_(stops.size()) {
-  for (const std::string& stop : stops) {
-    if (stop.empty())
-      raise(ErrorCode::kInvalidArgument,
-            "[generate] stop: expected strings of at least one character, got an empty one. Hint: leave it "
-            "out, an answer then ends at the model's end token or max_tokens");
-    if (!is_valid_utf8(stop))
-      raise(ErrorCode::kInvalidArgument,
-            "[generate] stop: expected UTF-8 text, got \"{}\". Hint: convert it, for example with iconv",
-            printable(stop));
-    patterns_.emplace_back(stop);
-  }
+  check_stop_strings(stops, "[generate] stop");
+  for (const std::string& stop : stops) patterns_.emplace_back(stop);
 }
 
 StopStrings::Pattern* StopStrings::advance_all(char byte) noexcept {

@@ -8,14 +8,18 @@
 
 namespace lille {
 
+/// @param name  What the message begins with, as a user knows them.
+/// @throws Error(kInvalidArgument) for an empty string and for one that is no UTF-8: stop strings are
+///   compared byte by byte, and only between characters may an answer be cut.
+void check_stop_strings(std::span<const std::string> stops, std::string_view name);
+
 /// Ends a text that comes in pieces where one of several strings stands in it. The first string to be
 /// complete ends it; of several that are complete at the same byte, the longest. So the result does not
 /// depend on how the text is cut into pieces. Text is held back only while it may be the beginning of a stop
 /// string, fewer bytes than the longest has. A byte of text costs a step for each string, on average.
 class StopStrings {
  public:
-  /// @throws Error(kInvalidArgument) for an empty string and for one that is no UTF-8: stop strings are
-  ///   compared byte by byte, and only between characters may an answer be cut.
+  /// @throws Error(kInvalidArgument) as check_stop_strings.
   explicit StopStrings(std::span<const std::string> stops);
 
   /// Takes the next piece and returns what can be shown now; nothing after a stop string.

@@ -297,6 +297,19 @@ TEST(Options, BadLogitBiases) {
   }
 }
 
+TEST(Options, WhatOnlyTheTokenizerOrTheTextTellsIsRefusedAtOnce) {
+  const auto refused = [](std::string_view part, auto&& change) {
+    GenerationOptions options;
+    change(options);
+    test::expect_error(ErrorCode::kInvalidArgument, part,
+                       [&] { make_stream_options(options, {}, test_tokenizer()); });
+  };
+  refused("--stop: expected strings of at least one character", [](auto& o) { o.stop = {"a", ""}; });
+  refused("--stop: expected UTF-8 text", [](auto& o) { o.stop = {"\xff"}; });
+  refused("--top-logprobs: expected 0 to 32768 (vocab_size), got 32769",
+          [](auto& o) { o.top_logprobs = 32769; });
+}
+
 TEST(Options, TextsOtherThanTheChoices) {
   for (const char* bad : {"shift", "error|trim-turns", "trim", "|"})
     expect_out_of_range("--overflow: expected error, truncate-left or trim-turns, got",
