@@ -57,27 +57,37 @@ bool LineReader::fill() {
   }
 }
 
+void LineReader::skip_rest() {
+  while (has_rest_ && (n_taken_ < buffer_.size() || fill())) {
+    const std::size_t end = buffer_.find('\n', n_taken_);
+    has_rest_ = end == std::string::npos;
+    n_taken_ = has_rest_ ? buffer_.size() : end + 1;
+  }
+}
+
 std::optional<LineReader::Line> LineReader::next() {
+  skip_rest();
   Line line;
   bool has_begun = false;
   while (n_taken_ < buffer_.size() || fill()) {
     has_begun = true;
     const std::string_view left = std::string_view(buffer_).substr(n_taken_);
     const std::size_t end = left.find('\n');
-    const std::string_view piece = left.substr(0, end);
     // One byte more than is allowed, for a carriage return.
-    line.text += piece.substr(0, max_line_bytes_ + 1 - line.text.size());
-    line.n_bytes += static_cast<int64_t>(piece.size());
+    const std::size_t n_room = max_line_bytes_ + 1 - line.text.size();
+    const std::string_view piece = left.substr(0, std::min(end, n_room));
+    line.text += piece;
     n_taken_ += piece.size();
+    has_rest_ = piece.size() < std::min(end, left.size());
+    if (has_rest_) break;
     if (end == std::string_view::npos) continue;
     ++n_taken_;
     break;
   }
   if (!has_begun) return std::nullopt;
   line.number = ++n_lines_;
-  const bool is_whole = static_cast<int64_t>(line.text.size()) == line.n_bytes;
-  if (is_whole && line.text.ends_with('\r')) line.text.pop_back();
-  line.is_too_long = !is_whole || line.text.size() > max_line_bytes_;
+  if (!has_rest_ && line.text.ends_with('\r')) line.text.pop_back();
+  line.is_too_long = has_rest_ || line.text.size() > max_line_bytes_;
   return line;
 }
 

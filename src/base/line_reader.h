@@ -13,10 +13,10 @@ namespace lille {
 class LineReader {
  public:
   struct Line {
-    int64_t number = 0;   ///< From 1; every line counts.
-    std::string text;     ///< Without its end, "\n" or "\r\n".
-    int64_t n_bytes = 0;  ///< Of the whole line, without "\n".
-    /// Whether it has more than max_line_bytes; the text then is its beginning.
+    int64_t number = 0;  ///< From 1; every line counts.
+    std::string text;    ///< Without its end, "\n" or "\r\n".
+    /// Whether it has more than max_line_bytes; the text then is its beginning. It is given out as soon as
+    /// that is known, and the next call skips the rest.
     bool is_too_long = false;
   };
 
@@ -31,6 +31,7 @@ class LineReader {
 
  private:
   bool fill();
+  void skip_rest();
 
   std::filesystem::path path_;
   Descriptor descriptor_;
@@ -38,6 +39,7 @@ class LineReader {
   std::string buffer_;
   std::size_t n_taken_ = 0;  // of buffer_
   int64_t n_lines_ = 0;
+  bool has_rest_ = false;  // of a line that was too long
 };
 
 }  // namespace lille

@@ -84,7 +84,7 @@ BatchInput::BatchInput(const std::string& path)
 std::optional<LineReader::Line> BatchInput::next() {
   while (std::optional<LineReader::Line> line = reader_.next()) {
     add(hash_, line->text);
-    if (line->is_too_long) add(hash_, std::to_string(line->n_bytes));
+    if (line->is_too_long) add(hash_, "too long");
     if (line->text.find_first_not_of(kBlanks) != std::string::npos) return line;
   }
   return std::nullopt;
@@ -93,8 +93,8 @@ std::optional<LineReader::Line> BatchInput::next() {
 json parse_batch_line(const LineReader::Line& line) {
   const std::string where = fmt::format("line {}", line.number);
   if (line.is_too_long)
-    raise(ErrorCode::kInvalidArgument, "[batch] {}: expected at most {} bytes, got {}", where,
-          BatchInput::kMaxLineBytes, line.n_bytes);
+    raise(ErrorCode::kInvalidArgument, "[batch] {}: expected at most {} bytes, got more", where,
+          BatchInput::kMaxLineBytes);
   try {
     return parse_json_object(line.text, {"batch", where});
   } catch (const Error& error) {
