@@ -52,7 +52,6 @@ LineFile::LineFile(const std::filesystem::path& path) : path_(path), descriptor_
   // The size before the lock may be from the middle of another process's line.
   if (::fstat(descriptor_.get(), &status) != 0) fail("open");
   n_bytes_ = status.st_size;
-  find_last_line();
 }
 
 void LineFile::fail(const char* action) const {
@@ -62,8 +61,8 @@ void LineFile::fail(const char* action) const {
         is_full ? ". Hint: free some space and go on" : "");
 }
 
-std::string LineFile::read_at(int64_t offset, int64_t n_bytes) const {
-  std::string bytes(static_cast<std::size_t>(n_bytes), '\0');
+std::string LineFile::read_at(int64_t offset, int64_t max_bytes) const {
+  std::string bytes(static_cast<std::size_t>(std::clamp<int64_t>(n_bytes_ - offset, 0, max_bytes)), '\0');
   std::size_t n_done = 0;
   while (n_done < bytes.size()) {
     const ssize_t n_read = ::pread(descriptor_.get(), bytes.data() + n_done, bytes.size() - n_done,
@@ -77,33 +76,35 @@ std::string LineFile::read_at(int64_t offset, int64_t n_bytes) const {
   return bytes;
 }
 
-// From the end backwards, since the file may be large.
-void LineFile::find_last_line() {
-  std::string tail;
-  int64_t begin = n_bytes_;
-  std::size_t last_end = std::string::npos;
-  while (begin > 0) {
-    const int64_t n_read = std::min(begin, kReadBytes);
+// The offset of the last newline among the max_bytes before `end`; -1 where the file begins before one is
+// found, nothing where it goes on.
+std::optional<int64_t> LineFile::find_newline(int64_t end, int64_t max_bytes) const {
+  const int64_t last = end - std::min(end, max_bytes);
+  for (int64_t begin = end; begin > last;) {
+    const int64_t n_read = std::min(begin - last, kReadBytes);
     begin -= n_read;
-    tail.insert(0, read_at(begin, n_read));
-    last_end = tail.rfind('\n');
-    if (last_end == std::string::npos) continue;
-    const std::size_t before = last_end == 0 ? std::string::npos : tail.rfind('\n', last_end - 1);
-    if (before == std::string::npos && begin > 0) continue;
-    n_whole_bytes_ = begin + static_cast<int64_t>(last_end) + 1;
-    const std::size_t first = before == std::string::npos ? 0 : before + 1;
-    last_line_ = tail.substr(first, last_end - first);
-    return;
+    const std::size_t newline = read_at(begin, n_read).rfind('\n');
+    if (newline != std::string::npos) return begin + static_cast<int64_t>(newline);
   }
+  if (last > 0) return std::nullopt;
+  return -1;
 }
 
-std::string LineFile::rest(std::size_t max_bytes) const {
-  return read_at(n_whole_bytes_, std::min(n_bytes_ - n_whole_bytes_, static_cast<int64_t>(max_bytes)));
+std::optional<LineFile::End> LineFile::find_end(int64_t max_line_bytes) const {
+  // One byte more than a line may have is its newline.
+  const std::optional<int64_t> last = find_newline(n_bytes_, max_line_bytes + 1);
+  if (!last) return std::nullopt;
+  if (*last < 0) return n_bytes_ > max_line_bytes ? std::nullopt : std::optional<End>(End());
+  const std::optional<int64_t> before = find_newline(*last, max_line_bytes + 1);
+  if (!before) return std::nullopt;
+  const int64_t n_line_bytes = *last - *before - 1;
+  if (n_line_bytes > max_line_bytes) return std::nullopt;
+  return End{*last + 1, read_at(*before + 1, n_line_bytes)};
 }
 
 void LineFile::truncate(int64_t n_bytes) {
   if (::ftruncate(descriptor_.get(), n_bytes) != 0) fail("truncate");
-  n_bytes_ = n_whole_bytes_ = n_bytes;
+  n_bytes_ = n_bytes;
 }
 
 void LineFile::append(std::string_view line) {
@@ -123,7 +124,6 @@ void LineFile::append(std::string_view line) {
     left.remove_prefix(static_cast<std::size_t>(n_written));
   }
   n_bytes_ += static_cast<int64_t>(bytes.size());
-  n_whole_bytes_ = n_bytes_;
 }
 
 void LineFile::sync() {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,12 +19,18 @@ class LineFile {
   ///   something else than a file or another process writes to it, Error(kIo).
   explicit LineFile(const std::filesystem::path& path);
 
-  /// Bytes up to the end of the last whole line.
-  int64_t n_whole_bytes() const noexcept { return n_whole_bytes_; }
-  /// The last whole line without its end; empty if there is none.
-  const std::string& last_line() const noexcept { return last_line_; }
-  /// What follows the last whole line, at most so many bytes of it.
-  std::string rest(std::size_t max_bytes) const;
+  /// How a file ends.
+  struct End {
+    int64_t n_whole_bytes = 0;  ///< Up to the end of the last whole line.
+    std::string last_line;      ///< The last whole line without its end; empty if there is none.
+  };
+  /// Looks from the end backwards, in pieces, so that a large file takes no longer than a small one.
+  /// @param max_line_bytes  of the last whole line and of what follows it.
+  /// @return nothing if one of them has more.
+  /// @throws Error(kIo)
+  std::optional<End> find_end(int64_t max_line_bytes) const;
+  /// At most so many bytes from an offset on. @throws Error(kIo)
+  std::string read_at(int64_t offset, int64_t max_bytes) const;
 
   /// Cuts everything behind the first n_bytes off.
   /// @throws Error(kIo)
@@ -37,15 +44,12 @@ class LineFile {
   void sync();
 
  private:
-  void find_last_line();
-  std::string read_at(int64_t offset, int64_t n_bytes) const;
+  std::optional<int64_t> find_newline(int64_t end, int64_t max_bytes) const;
   [[noreturn]] void fail(const char* action) const;
 
   std::filesystem::path path_;
   Descriptor descriptor_;
   int64_t n_bytes_ = 0;
-  int64_t n_whole_bytes_ = 0;
-  std::string last_line_;
 };
 
 }  // namespace lille

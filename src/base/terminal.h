@@ -6,6 +6,8 @@ namespace lille {
 
 /// Whether somebody types stdin.
 bool stdin_is_terminal() noexcept;
+/// Whether stdin reads this very file, under whatever name.
+bool stdin_is_file(const std::filesystem::path& path) noexcept;
 /// Whether stdout or stderr is a terminal, where colours, bars and an echo of the prompt are welcome.
 bool stdout_is_terminal() noexcept;
 bool stderr_is_terminal() noexcept;

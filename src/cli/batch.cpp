@@ -24,6 +24,13 @@ struct BatchArguments {
   BatchOptions batch;
 };
 
+// What answers the lines.
+struct BatchModel {
+  Session& session;
+  const Tokenizer& tokenizer;
+  const GenerationDefaults& defaults;
+};
+
 /// A line that was read and not written yet.
 struct Pending {
   int64_t number;
@@ -41,15 +48,15 @@ struct Pending {
 /// Lines in, answers out, in the order of the lines.
 class Batch {
  public:
-  Batch(const BatchArguments& arguments, Session& session, BatchInput& input, BatchOutput& output)
+  Batch(const BatchArguments& arguments, const BatchModel& model, BatchInput& input, BatchOutput& output)
       : arguments_(arguments),
         input_(input),
         output_(output),
-        tokenizer_(load_tokenizer(session.model())),
-        defaults_(load_generation_defaults(session.model().path())),
-        generator_(session, tokenizer_, arguments.batch) {
+        tokenizer_(model.tokenizer),
+        defaults_(model.defaults),
+        generator_(model.session, tokenizer_, arguments.batch) {
     try {
-      check_chat_template(session.model().path());
+      check_chat_template(model.session.model().path());
     } catch (const Error& error) {
       not_chat_ = error;
     }
@@ -131,8 +138,8 @@ class Batch {
   const BatchArguments& arguments_;
   BatchInput& input_;
   BatchOutput& output_;
-  Tokenizer tokenizer_;
-  GenerationDefaults defaults_;
+  const Tokenizer& tokenizer_;
+  const GenerationDefaults& defaults_;
   BatchGenerator generator_;
   std::optional<Error> not_chat_;  // why lines with messages cannot be answered
   std::deque<Pending> pending_;
@@ -157,7 +164,8 @@ void check_arguments(const BatchArguments& arguments) {
   check_ranges(arguments.generation);
   check_ranges(arguments.batch);
   std::error_code ignored;
-  if (std::filesystem::equivalent(arguments.input, arguments.output, ignored))
+  if (std::filesystem::equivalent(arguments.input, arguments.output, ignored) ||
+      (arguments.input == "-" && stdin_is_file(arguments.output)))
     raise(ErrorCode::kInvalidArgument, "--output: expected another file than the input, got {}",
           printable_path(arguments.output));
   const bool is_stdout = arguments.output.empty() || arguments.output == "-";
@@ -183,14 +191,17 @@ void run_batch(const BatchArguments& arguments, const Environment& environment) 
   const Model model = load_model(arguments.model, environment);
   Session session = make_session(model, arguments.model, environment);
   // What is wrong on the command line is no fault of a line.
-  make_stream_options(arguments.generation, load_generation_defaults(model.path()), load_tokenizer(model));
+  const GenerationDefaults defaults = load_generation_defaults(model.path());
+  const Tokenizer tokenizer = load_tokenizer(model);
+  make_stream_options(arguments.generation, defaults, tokenizer);
 
-  BatchOutput output(arguments.output, settings_fingerprint(arguments.generation, session),
+  BatchOutput output(arguments.output,
+                     settings_fingerprint(arguments.generation, defaults, tokenizer, session),
                      arguments.generation.seed, arguments.overwrite);
-  output.skip_done(input);
+  output.begin(input);
   if (output.n_done() > 0) note(fmt::format("going on after line {} of the input", output.n_done()));
 
-  Batch batch(arguments, session, input, output);
+  Batch batch(arguments, {session, tokenizer, defaults}, input, output);
   const auto start = std::chrono::steady_clock::now();
   {
     ProgressBar bar("batch");
@@ -211,7 +222,8 @@ void add_batch(CLI::App& program, const Environment& environment) {
       ->add_option("input", arguments->input,
                    "A file with an object in each line: {\"prompt\": ...} or {\"messages\": [{\"role\": ..., "
                    "\"content\": ...}]}, \"id\", and any of the options below by name; - reads stdin.")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   command
       ->add_option("--output", arguments->output,
                    "Where the answers go, a line for each in the same order. If it has answers of the same "

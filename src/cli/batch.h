@@ -48,8 +48,11 @@ nlohmann::json parse_batch_line(const LineReader::Line& line);
 BatchRequest read_batch_request(const nlohmann::json& object, const GenerationOptions& options,
                                 const GenerationDefaults& defaults, const Tokenizer& tokenizer);
 
-/// What decides the answers of a run beside its input and seed: options, model and the kernels' name.
-std::string settings_fingerprint(const GenerationOptions& options, const Session& session);
+/// What decides the answers of a run beside its input and seed: options, defaults, tokens and weights, the
+/// kernels' name and the program's version. It does not depend on paths, nor on other files beside the
+/// model. Reads all weights.
+std::string settings_fingerprint(const GenerationOptions& options, const GenerationDefaults& defaults,
+                                 const Tokenizer& tokenizer, const Session& session);
 
 /// Which run a line of output belongs to; each line has it as "run".
 struct BatchRun {
@@ -70,9 +73,10 @@ class BatchOutput {
   /// The number of the input line that was answered last; 0 if none was.
   int64_t n_done() const noexcept { return n_done_; }
 
-  /// Skips what is answered.
+  /// Skips what is answered, then cuts off what is no whole answer, or everything if it is overwritten.
+  /// Until then the file is as it was.
   /// @throws Error(kInvalidArgument) if the answers are not those of this input.
-  void skip_done(BatchInput& input) const;
+  void begin(BatchInput& input);
 
   /// Writes the line for input line `number`.
   /// @param content            what stands between its number and its "run".
@@ -82,12 +86,14 @@ class BatchOutput {
   void sync();
 
  private:
-  void resume(std::optional<uint64_t> seed);
+  void read_end(std::optional<uint64_t> seed);
+  void skip_done(BatchInput& input) const;
 
   std::string path_;
   std::optional<LineFile> file_;
   BatchRun run_;
   int64_t n_done_ = 0;
+  int64_t n_kept_bytes_ = 0;
   std::string done_fingerprint_;
 };
 

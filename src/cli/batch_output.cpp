@@ -13,10 +13,18 @@ using nlohmann::json;
 // How every line begins; a cut line that begins otherwise is somebody else's.
 constexpr std::string_view kBeginning = R"({"line":)";
 
+// Longest answer that a run goes on after, in bytes: far more than a context with its log-probabilities
+// takes.
+constexpr int64_t kMaxAnswerBytes = 64 << 20;
+
 constexpr std::string_view kHint = "Hint: name another file, or use --overwrite to lose what is in it";
 
 [[noreturn]] void refuse(const std::string& path, const std::string& reason) {
   raise(ErrorCode::kInvalidArgument, "[batch] {}: {}. {}", printable_path(path), reason, kHint);
+}
+
+[[noreturn]] void refuse_last_line(const std::string& path) {
+  refuse(path, "expected answers of lille batch to go on with, got another last line");
 }
 
 // What the last line of an earlier run says of it.
@@ -40,7 +48,7 @@ Done parse_done(const std::string& last_line, const std::string& path) {
       return {line.at("line").get<int64_t>(), run.at("seed").get<uint64_t>(),
               run.at("settings").get<std::string>(), run.at("input").get<std::string>()};
   }
-  refuse(path, "expected answers of lille batch to go on with, got another last line");
+  refuse_last_line(path);
 }
 
 }  // namespace
@@ -52,17 +60,16 @@ BatchOutput::BatchOutput(const std::string& path, std::string settings, std::opt
   run_.seed = seed ? *seed : std::random_device()();
   if (path.empty() || path == "-") return;
   file_.emplace(path);
-  if (overwrite)
-    file_->truncate(0);
-  else
-    resume(seed);
+  if (!overwrite) read_end(seed);
 }
 
-void BatchOutput::resume(std::optional<uint64_t> seed) {
-  const std::string cut = file_->rest(kBeginning.size());
+void BatchOutput::read_end(std::optional<uint64_t> seed) {
+  const std::optional<LineFile::End> end = file_->find_end(kMaxAnswerBytes);
+  if (!end) refuse_last_line(path_);
+  const std::string cut = file_->read_at(end->n_whole_bytes, kBeginning.size());
   const bool is_ours = cut == kBeginning.substr(0, cut.size());
-  if (file_->n_whole_bytes() > 0) {
-    const Done done = parse_done(file_->last_line(), path_);
+  if (end->n_whole_bytes > 0) {
+    const Done done = parse_done(end->last_line, path_);
     if (seed && *seed != done.seed)
       refuse(path_, fmt::format("its answers have seed {}, not {}", done.seed, *seed));
     if (done.settings != run_.settings)
@@ -71,12 +78,16 @@ void BatchOutput::resume(std::optional<uint64_t> seed) {
     n_done_ = done.number;
     done_fingerprint_ = done.input;
   }
-  if (!is_ours) refuse(path_, "expected answers of lille batch to go on with, got another last line");
-  file_->truncate(file_->n_whole_bytes());
+  if (!is_ours) refuse_last_line(path_);
+  n_kept_bytes_ = end->n_whole_bytes;
+}
+
+void BatchOutput::begin(BatchInput& input) {
+  if (n_done_ > 0) skip_done(input);
+  if (file_) file_->truncate(n_kept_bytes_);
 }
 
 void BatchOutput::skip_done(BatchInput& input) const {
-  if (n_done_ == 0) return;
   std::optional<LineReader::Line> line = input.next();
   while (line && line->number < n_done_) line = input.next();
   if (!line)

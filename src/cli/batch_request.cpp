@@ -1,11 +1,11 @@
-#include <set>
-
 #include "base/check.h"
-#include "base/mapped_file.h"
 #include "cli/answer.h"
 #include "cli/batch.h"
 #include "generate/options_json.h"
 #include "io/json.h"
+#include "lille/version.h"
+#include "model/access.h"
+#include "model/fingerprint.h"
 
 namespace lille::cli {
 namespace {
@@ -59,21 +59,14 @@ void add(ContentHash& hash, std::string_view piece) {
   hash.update(piece);
 }
 
-void add_file(ContentHash& hash, const std::filesystem::path& path) {
-  const MappedFile file(path);
-  add(hash, path.filename().native());
-  add(hash, {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
+// What a folder or file says beside the weights, wherever and in whatever form it lies.
+void add_defaults(ContentHash& hash, const GenerationDefaults& defaults) {
+  const auto& [temperature, top_p, top_k, min_p, repetition_penalty, add_bos_token] = defaults;
+  add(hash, json({temperature, top_p, top_k, min_p, repetition_penalty, add_bos_token}).dump());
 }
 
-// Weights, config and tokenizer, wherever they lie and whenever they were copied.
-void add_model(ContentHash& hash, const std::filesystem::path& folder) {
-  if (!std::filesystem::is_directory(folder)) return add_file(hash, folder);
-  const std::set<std::string> kinds = {".safetensors", ".gguf", ".json", ".txt", ".pkl"};
-  std::set<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (entry.is_regular_file() && kinds.contains(entry.path().extension().string()))
-      files.insert(entry.path());
-  for (const std::filesystem::path& path : files) add_file(hash, path);
+void add_tokenizer(ContentHash& hash, const Tokenizer& tokenizer) {
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) add(hash, tokenizer.token_bytes(id));
 }
 
 }  // namespace
@@ -117,23 +110,32 @@ BatchRequest read_batch_request(const json& object, const GenerationOptions& opt
   if ((messages != object.end()) == object.contains("prompt"))
     raise(ErrorCode::kInvalidArgument, "expected prompt or messages, one of them, got {}",
           messages == object.end() ? "none" : "both");
-  request.tokens = messages != object.end()
-                       ? chat_ids(*messages, tokenizer)
-                       : prompt_ids(text_in(object, "prompt", ""), request.options, defaults, tokenizer);
+  if (messages == object.end()) {
+    request.tokens = prompt_ids(text_in(object, "prompt", ""), request.options, defaults, tokenizer);
+  } else {
+    request.tokens = chat_ids(*messages, tokenizer);
+    // As in a chat: the model was trained so, whatever the folder says of plain prompts.
+    if (!request.options.bos.value_or(true)) request.tokens.erase(request.tokens.begin());
+  }
   return request;
 }
 
-std::string settings_fingerprint(const GenerationOptions& options, const Session& session) {
+std::string settings_fingerprint(const GenerationOptions& options, const GenerationDefaults& defaults,
+                                 const Tokenizer& tokenizer, const Session& session) {
   ContentHash hash;
+  add(hash, LILLE_VERSION);
   visit_options(options, [&hash](const OptionSpec& spec, const auto& field) {
     if (spec.name == "seed") return;
     add(hash, spec.name);
     add(hash, value_text(field));
   });
+  add_defaults(hash, defaults);
+  add_tokenizer(hash, tokenizer);
   const Model& model = session.model();
+  add(hash, fingerprint(Access::parts(model)));
+  add(hash, std::to_string(model.args().block_size));
   add(hash, rope_layout_name(model.rope().layout));
   add(hash, session.kernels());
-  add_model(hash, model.path());
   return hash.digits();
 }
 

@@ -3,7 +3,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <csignal>
+#include <limits>
 
 #include "support.h"
 
@@ -20,9 +22,11 @@ class LineFiles : public testing::Test {
 
 TEST_F(LineFiles, ANewOneIsEmptyAndGrows) {
   LineFile file(path_);
-  EXPECT_EQ(file.n_whole_bytes(), 0);
-  EXPECT_EQ(file.last_line(), "");
-  EXPECT_EQ(file.rest(10), "");
+  const std::optional<LineFile::End> end = file.find_end(10);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->n_whole_bytes, 0);
+  EXPECT_EQ(end->last_line, "");
+  EXPECT_EQ(file.read_at(0, 10), "");
   file.append("one");
   file.append("");
   file.append("three");
@@ -47,18 +51,35 @@ TEST_F(LineFiles, FindsTheLastWholeLine) {
       {large, "", large}};
   for (const auto& [text, last_line, rest] : cases) {
     folder_.write("lines", text);
-    LineFile file(path_);
-    EXPECT_EQ(file.last_line(), last_line) << text.size();
-    EXPECT_EQ(file.n_whole_bytes(), static_cast<int64_t>(text.size() - rest.size())) << text.size();
-    EXPECT_EQ(file.rest(SIZE_MAX / 4), rest);
-    EXPECT_EQ(file.rest(1), rest.substr(0, 1));
+    const LineFile file(path_);
+    const auto longest = static_cast<int64_t>(std::max(last_line.size(), rest.size()));
+    for (const int64_t limit : {longest, longest + 1, std::numeric_limits<int64_t>::max() / 2}) {
+      const std::optional<LineFile::End> end = file.find_end(limit);
+      ASSERT_TRUE(end) << text.size() << " " << limit;
+      EXPECT_EQ(end->last_line, last_line) << text.size();
+      EXPECT_EQ(end->n_whole_bytes, static_cast<int64_t>(text.size() - rest.size())) << text.size();
+      EXPECT_EQ(file.read_at(end->n_whole_bytes, 1), rest.substr(0, 1));
+      EXPECT_EQ(file.read_at(end->n_whole_bytes, SIZE_MAX / 4), rest);
+    }
+    if (longest > 0) {
+      EXPECT_FALSE(file.find_end(longest - 1)) << text.size();
+    }
   }
+}
+
+// Without a limit, or with the search begun anew for each piece, a terabyte would take for ever.
+TEST_F(LineFiles, AHugeFileThatHasNoLinesIsSeenAtOnce) {
+  folder_.write("lines", "one\n");
+  std::filesystem::resize_file(path_, int64_t{1} << 40);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_FALSE(LineFile(path_).find_end(64 << 20));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
 }
 
 TEST_F(LineFiles, GoesOnAfterTheLastWholeLine) {
   folder_.write("lines", "one\ntw");
   LineFile file(path_);
-  file.truncate(file.n_whole_bytes());
+  file.truncate(file.find_end(10)->n_whole_bytes);
   file.append("two");
   EXPECT_EQ(content(), "one\ntwo\n");
 }

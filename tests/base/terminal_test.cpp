@@ -6,6 +6,8 @@
 
 #include <cstdlib>
 
+#include "support.h"
+
 namespace lille {
 namespace {
 
@@ -39,6 +41,23 @@ TEST(Terminal, APseudoTerminalIsOne) {
   EXPECT_TRUE(ask_with_output_on(path, stdout_is_terminal));
   EXPECT_TRUE(ask_with_output_on(path, stderr_is_terminal));
   ::close(controller);
+}
+
+TEST(Terminal, TheFileOnStdin) {
+  const test::TemporaryFolder folder;
+  const std::filesystem::path path = folder.write("input", "x");
+  const std::filesystem::path other = folder.write("other", "x");
+  std::filesystem::create_hard_link(path, folder.path() / "link");
+  const int saved = ::dup(STDIN_FILENO);
+  const int file = ::open(path.c_str(), O_RDONLY);
+  ::dup2(file, STDIN_FILENO);
+  EXPECT_TRUE(stdin_is_file(path));
+  EXPECT_TRUE(stdin_is_file(folder.path() / "link"));
+  EXPECT_FALSE(stdin_is_file(other));
+  EXPECT_FALSE(stdin_is_file(folder.path() / "none"));
+  EXPECT_FALSE(stdin_is_file(""));
+  ::dup2(saved, STDIN_FILENO);
+  for (const int descriptor : {file, saved}) ::close(descriptor);
 }
 
 TEST(Terminal, ProgramPathIsTheTestItself) { EXPECT_EQ(program_path().filename(), "base_test"); }

@@ -3,6 +3,8 @@
 
 #include "base/utf8.h"
 #include "cli/program.h"
+#include "io/safetensors.h"
+#include "io/torch_archive.h"
 
 namespace lille::test {
 namespace {
@@ -81,6 +83,22 @@ TEST_F(BatchCommand, MessagesAreAChat) {
       answers(R"({"messages": [{"role": "user", "content": "<|user|>"}], "max_tokens": 1})");
   // <|startoftext|><|user|>, the text's own characters, <|assistant|>
   EXPECT_GT(lines[0]["prompt_tokens"], 4) << "the text is no control token";
+}
+
+// As a chat without the token, and as the same tokens of a plain prompt have it.
+TEST_F(BatchCommand, AChatBeginsWithoutBosWhereThatIsSaid) {
+  const std::string messages = R"("messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1)";
+  const std::vector<json> lines =
+      answers("{" + messages + "}\n{" + messages + ", \"bos\": false}\n{" + messages + ", \"bos\": true}\n");
+  EXPECT_EQ(lines[1]["prompt_tokens"].get<int>() + 1, lines[0]["prompt_tokens"].get<int>());
+  EXPECT_EQ(lines[2]["prompt_tokens"], lines[0]["prompt_tokens"]);
+  EXPECT_EQ(answers("{" + messages + "}", {"--no-bos"})[0]["prompt_tokens"], lines[1]["prompt_tokens"]);
+}
+
+TEST_F(BatchCommand, AFaultOfTheCommandLineIsNotOneOfALine) {
+  write_prompts(1, 1);
+  expect_failure(kWrongUsage, "--stop: expected strings of at least one character", command({"--stop", ""}));
+  EXPECT_FALSE(std::filesystem::exists(output_));
 }
 
 TEST_F(BatchCommand, ABadLineIsAnErrorForThatLineOnly) {
@@ -177,6 +195,76 @@ TEST_F(BatchCommand, AnOutputOfAnotherRunIsRefused) {
   EXPECT_EQ(parsed(read_file(output_)).front()["seed"], 4);
 }
 
+// Whatever lies beside the model decides no answer; weights, tokenizer and defaults do, in every form.
+TEST_F(BatchCommand, OnlyWhatDecidesAnswersIsPartOfARun) {
+  write_prompts(2, 2);
+  const std::filesystem::path model = copy_model(tiny_model(), folder_.path() / "model");
+  const auto run = [&] { return run_lille(command({"--model", model})); };
+  const auto expect_refused = [&](const char* what) {
+    const std::string before = read_file(output_);
+    const Finished finished = run();
+    EXPECT_EQ(finished.exit_code, kWrongUsage) << what << finished.err;
+    EXPECT_NE(finished.err.find("another model"), std::string::npos) << what << finished.err;
+    EXPECT_EQ(read_file(output_), before) << what;
+  };
+  output_ = model / "answers.json";
+  ASSERT_EQ(run().exit_code, 0);
+  const std::string answers = read_file(output_);
+  std::ofstream(model / "notes.txt") << "x";
+  std::filesystem::resize_file(output_, answers.size() - 3);
+  EXPECT_EQ(run().exit_code, 0) << "the output stands in the model's folder, and so do notes";
+  EXPECT_EQ(read_file(output_), answers);
+
+  const std::string defaults = read_file(model / "generation_config.json");
+  std::ofstream(model / "generation_config.json") << R"({"temperature": 0.25})";
+  expect_refused("generation_config.json");
+  std::ofstream(model / "generation_config.json") << defaults;
+  const std::string config = read_file(model / "config.json");
+  nlohmann::json shorter = json::parse(config);
+  shorter["block_size"] = 300;
+  std::ofstream(model / "config.json") << shorter.dump();
+  expect_refused("block_size");
+  std::ofstream(model / "config.json") << config;
+  EXPECT_EQ(run().exit_code, 0);
+  std::string weights = read_file(model / "model.safetensors");
+  weights.back() = static_cast<char>(weights.back() ^ 1);
+  std::ofstream(model / "model.safetensors", std::ios::binary) << weights;
+  expect_refused("model.safetensors");
+}
+
+TEST_F(BatchCommand, WeightsOfPyTorchArePartOfARun) {
+  LILLE_NEED_SHARED();
+  write_prompts(1, 1);
+  const std::filesystem::path source = shared_path("checkpoints/lille-tiny-original");
+  for (const char* name : {"vocab.json", "merges.txt"})
+    std::filesystem::copy_file(source / name, folder_.path() / name);
+  std::string weights = read_file(source / "model.safetensors");
+  const std::filesystem::path model = folder_.path() / "best_model.pt";
+  const auto run = [&] {
+    const SafetensorsFile file(folder_.write("weights", weights));
+    folder_.write("best_model.pt",
+                  torch_checkpoint(file.tensors(), model_args_opcodes(read_file(source / "config.json"))));
+    return run_lille(command({"--model", model, "--rope", "original"}));
+  };
+  EXPECT_EQ(run().exit_code, 0);
+  EXPECT_EQ(run().exit_code, 0);
+  weights.back() = static_cast<char>(weights.back() ^ 1);
+  const Finished finished = run();
+  EXPECT_EQ(finished.exit_code, kWrongUsage);
+  EXPECT_NE(finished.err.find("another model"), std::string::npos) << finished.err;
+}
+
+// The beginning of a line that a kill left is the file's until the run is known to fit.
+TEST_F(BatchCommand, ARefusedRunCutsNothingOff) {
+  write_prompts(3, 2);
+  output_of(command({"--seed", "3"}));
+  std::filesystem::resize_file(output_, read_file(output_).size() - 3);
+  const std::string before = read_file(output_);
+  folder_.write("in.jsonl", "{\"prompt\": \"x\"}\n{\"prompt\": \"y\"}\n");
+  expect_failure(kWrongUsage, "its answers are to another input", command());
+  EXPECT_EQ(read_file(output_), before);
+}
+
 TEST_F(BatchCommand, AFileOfSomebodyElseIsKept) {
   write_prompts(1, 1);
   for (const char* text : {"my notes", "my notes\n", "{\"line\":1}\n", "{\"text\"", "[]\n"}) {
@@ -186,6 +274,12 @@ TEST_F(BatchCommand, AFileOfSomebodyElseIsKept) {
   }
   expect_failure(kWrongUsage, "expected another file than the input",
                  {"batch", input_, "--output", input_, "--overwrite"});
+  const std::string text = read_file(input_);
+  RunOptions from_input;
+  from_input.wrapper = {"/bin/sh", "-c", "exec \"$0\" \"$@\" < '" + input_.string() + "'"};
+  expect_failure(kWrongUsage, "expected another file than the input",
+                 {"batch", "-", "--output", input_, "--overwrite"}, from_input);
+  EXPECT_EQ(read_file(input_), text);
   expect_failure(kFailed, "no such file", {"batch", folder_.path() / "no"});
   expect_failure(kWrongUsage, "got a folder", {"batch", folder_.path()});
   expect_failure(kWrongUsage, "--completion-batch-size: expected a number from 1 to 1024, got 0",

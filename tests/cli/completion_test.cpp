@@ -64,6 +64,7 @@ TEST(BashCompletion, FilesAndFolders) {
   std::filesystem::create_directory(folder.path() / "model one");
   EXPECT_EQ(bash_offers({"man", "--write", "mod"}, folder.path()), Words({"model one"}));
   EXPECT_EQ(bash_offers({"info", "--model", "mod"}, folder.path()), Words({"model notes.txt", "model one"}));
+  EXPECT_EQ(bash_offers({"batch", "mod"}, folder.path()), Words({"model notes.txt", "model one"}));
   EXPECT_EQ(bash_offers({"perplexity", "--text", "mod"}, folder.path()),
             Words({"model notes.txt", "model one"}));
 }
