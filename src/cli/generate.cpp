@@ -62,7 +62,7 @@ void tell_dropped(const GenerationResponse& last) {
                    last.n_dropped_tokens, turns));
 }
 
-// A file that cannot be written is told before the answer, not after it.
+// What can be said of the name is said before the answer; a disk without room shows itself after it.
 void check_prompt_cache_path(const std::filesystem::path& path) {
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   std::error_code ignored;
