@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <iostream>
 #include <memory>
 #include <random>
 
 #include "base/interrupt.h"
+#include "base/line_reader.h"
 #include "base/terminal.h"
 #include "cli/chat_input.h"
 #include "cli/cli.h"
@@ -162,14 +162,26 @@ class Chat {
   ChatSession::OnResponse show_ = [](const GenerationResponse& response) { print(response.text); };
 };
 
-LineInput read_plain_line(std::string_view) {
-  LineInput line;
-  if (std::getline(std::cin, line.text)) line.kind = LineInput::Kind::kLine;
-  return line;
-}
+// What comes on stdin where nobody edits it.
+class PlainLines {
+ public:
+  LineInput next() {
+    std::optional<LineReader::Line> line = reader_.next();
+    if (!line) return {};
+    if (line->is_too_long) refuse_long_message();
+    return {LineInput::Kind::kLine, std::move(line->text)};
+  }
+
+ private:
+  LineReader reader_ = LineReader(kMaxMessageBytes);
+};
 
 void run_chat(const ChatArguments& arguments, const Environment& environment) {
   check_ranges(arguments.generation);
+  if (arguments.generation.overflow == overflow_name(Overflow::kTruncateLeft))
+    raise(ErrorCode::kInvalidArgument,
+          "--overflow: expected trim-turns or error, got {}. Hint: a chat is cut between turns only",
+          arguments.generation.overflow);
   const Model model = load_model(arguments.model, environment);
   Tokenizer tokenizer = load_tokenizer(model);
   check_chat_template(model.path());
@@ -188,7 +200,9 @@ void run_chat(const ChatArguments& arguments, const Environment& environment) {
   if (is_typed) manner.interrupts = &interrupts.emplace();
   Chat chat(ChatSession(session, std::move(tokenizer), form), std::move(options), manner);
   if (!is_typed) {
-    if (const int64_t n_failed = chat.run(read_plain_line); n_failed > 0)
+    PlainLines lines;
+    const int64_t n_failed = chat.run([&lines](std::string_view) { return lines.next(); });
+    if (n_failed > 0)
       raise(ErrorCode::kCanceled, "chat: {} of the messages and commands failed; each is told above",
             n_failed);
     return;

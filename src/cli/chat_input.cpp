@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "base/check.h"
+
 namespace lille::cli {
 namespace {
 
@@ -33,6 +35,7 @@ std::optional<std::string> read_on(const ReadLine& read_line, std::string text, 
     if (more.kind == LineInput::Kind::kEnd) return text;
     drop_return(more.text);
     text += "\n" + more.text;
+    if (text.size() > kMaxMessageBytes) refuse_long_message();
   }
   return text;
 }
@@ -59,6 +62,12 @@ ChatInput message_or_command(const std::string& text) {
 }
 
 }  // namespace
+
+void refuse_long_message() {
+  raise(ErrorCode::kInvalidArgument,
+        "[chat] message: expected at most {} bytes, got more. Hint: no context holds so much",
+        kMaxMessageBytes);
+}
 
 ChatInput read_chat_input(const ReadLine& read_line) {
   while (true) {

@@ -169,5 +169,21 @@ TEST_F(ChatProgram, EndsWhenNobodyReads) {
   EXPECT_NE(finished.err.find("[stdout]"), std::string::npos) << finished.err;
 }
 
+TEST_F(ChatProgram, WhatNoAnswerCouldHaveIsRefusedAtTheStart) {
+  expect_failure(kWrongUsage, "--stop: expected strings of at least one character", {"chat", "--stop", ""});
+  expect_failure(kWrongUsage, "--overflow: expected trim-turns or error, got truncate-left",
+                 {"chat", "--overflow", "truncate-left"});
+}
+
+TEST_F(ChatProgram, AMessageWithoutEndIsRefused) {
+  RunOptions options;
+  const auto from = [&](const std::string& source) {
+    options.wrapper = {"/bin/sh", "-c", "" + source + " | head -c 100000000 | \"$0\" \"$@\""};
+    expect_failure(kWrongUsage, "message: expected at most 16777216 bytes, got more", {"chat"}, options);
+  };
+  from("cat /dev/zero");
+  from("{ echo '\"\"\"'; yes; }");
+}
+
 }  // namespace
 }  // namespace lille::test
