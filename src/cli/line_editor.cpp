@@ -5,6 +5,7 @@
 
 #include <clocale>
 #include <cstdio>
+#include <random>
 #include <system_error>
 #include <utility>
 
@@ -134,7 +135,8 @@ void LineEditor::remember(const std::string& line) {
 void LineEditor::save_history() {
   make_private_folder(history_file_.parent_path());
   std::filesystem::path temporary = history_file_;
-  temporary += ".new";
+  // Two chats that end a line at once must not write one temporary.
+  temporary += fmt::format(".{:08x}.new", std::random_device()());
   HistEvent event;
   std::error_code failed;
   // libedit makes the file readable for its owner alone before it writes.
@@ -143,6 +145,8 @@ void LineEditor::save_history() {
   else
     failed = std::make_error_code(std::errc::io_error);
   if (!failed) return;
+  std::error_code ignored;
+  std::filesystem::remove(temporary, ignored);
   note(fmt::format("warning: {}: the lines you type could not be kept there. Hint: --no-history",
                    printable_path(history_file_)));
   history_file_.clear();

@@ -194,6 +194,21 @@ TEST_F(ChatTerminal, HistoryIsKeptForTheUserAlone) {
   leave(terminal);
 }
 
+// What another chat is just writing is in nobody's way.
+TEST_F(ChatTerminal, HistoriesOfTwoChatsShareNoTemporary) {
+  std::filesystem::create_directories(history_.string() + ".new");
+  Terminal terminal(home_.path(), {"--max-tokens", "2"});
+  terminal.wait_for_prompt();
+  terminal.type("Hi\r");
+  terminal.wait_for("max-tokens");
+  terminal.wait_for_prompt();
+  leave(terminal);
+  EXPECT_EQ(terminal.shown().find("could not be kept"), std::string::npos);
+  EXPECT_NE(read_file(history_).find("Hi"), std::string::npos);
+  const std::filesystem::directory_iterator files(history_.parent_path());
+  EXPECT_EQ(std::distance(begin(files), end(files)), 2) << "the temporary has become the history";
+}
+
 TEST_F(ChatTerminal, WithoutHistoryAndColoursOnADumbTerminal) {
   Terminal terminal(home_.path(), {"--max-tokens", "2", "--no-history"}, "dumb");
   terminal.wait_for_prompt();
