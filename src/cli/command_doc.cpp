@@ -1,11 +1,17 @@
 #include "cli/command_doc.h"
 
+#include <algorithm>
+#include <array>
+
 #include "cli/cli.h"
 
 namespace lille::cli {
 namespace {
 
 constexpr std::string_view kExample = "Example: ";
+
+// What stands for a value that is a file, or a model, which may be a folder.
+constexpr std::array<std::string_view, 5> kFileNames = {"FILE", "PATH", "MODEL", "SRC", "DST"};
 
 std::vector<std::string> choices_of(CLI::Option& option) {
   std::vector<std::string> choices;
@@ -37,7 +43,7 @@ OptionDoc describe_option(CLI::Option& option) {
     doc.values = OptionDoc::Values::kChoices;
   } else if (doc.value_name == "DIR") {
     doc.values = OptionDoc::Values::kFolders;
-  } else if (doc.value_name == "FILE" || doc.value_name == "PATH" || doc.value_name == "MODEL") {
+  } else if (std::ranges::find(kFileNames, doc.value_name) != kFileNames.end()) {
     doc.values = OptionDoc::Values::kFiles;
   }
   return doc;

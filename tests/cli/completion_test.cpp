@@ -64,7 +64,11 @@ TEST(BashCompletion, FilesAndFolders) {
   std::filesystem::create_directory(folder.path() / "model one");
   EXPECT_EQ(bash_offers({"man", "--write", "mod"}, folder.path()), Words({"model one"}));
   EXPECT_EQ(bash_offers({"info", "--model", "mod"}, folder.path()), Words({"model notes.txt", "model one"}));
-  EXPECT_EQ(bash_offers({"batch", "mod"}, folder.path()), Words({"model notes.txt", "model one"}));
+  const std::vector<Words> before = {{"batch"}, {"convert"}, {"convert", "model one"}};
+  for (Words words : before) {
+    words.push_back("mod");
+    EXPECT_EQ(bash_offers(words, folder.path()), Words({"model notes.txt", "model one"})) << words.front();
+  }
   EXPECT_EQ(bash_offers({"perplexity", "--text", "mod"}, folder.path()),
             Words({"model notes.txt", "model one"}));
 }
