@@ -14,7 +14,7 @@ namespace lille {
 namespace {
 
 constexpr std::size_t kMaxHeaderBytes = 64 << 10;
-constexpr std::size_t kMaxErrorBytes = 4 << 10;
+constexpr std::size_t kMaxErrorBytes = 64 << 10;
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -65,6 +65,7 @@ struct Transfer {
   std::stop_token cancel;
   HttpResponse response = {};
   std::size_t n_header_bytes = 0;
+  std::size_t n_error_bytes = 0;  ///< Of the body of an answer that is no success.
   std::exception_ptr thrown = nullptr;
 };
 
@@ -91,11 +92,11 @@ std::size_t take_body(const char* data, std::size_t, std::size_t n_bytes, void* 
   transfer.response.status = status;
   if (status >= 200 && status < 300) {
     transfer.sink(transfer.response, std::as_bytes(std::span(data, n_bytes)));
-  } else {
-    std::string& text = transfer.response.error_text;
-    text.append(data, std::min(n_bytes, kMaxErrorBytes - text.size()));
+    return n_bytes;
   }
-  return n_bytes;
+  // Read so that the connection can be used again, unless it is long.
+  transfer.n_error_bytes += n_bytes;
+  return transfer.n_error_bytes <= kMaxErrorBytes ? n_bytes : 0;
 } catch (...) {
   static_cast<Transfer*>(user)->thrown = std::current_exception();
   return 0;
@@ -211,7 +212,7 @@ HttpResponse HttpConnection::perform(const HttpRequest& request, Sink sink) {
   if (transfer.cancel.stop_requested()) raise(ErrorCode::kCanceled, "[http] canceled");
   HttpResponse response = std::move(transfer.response);
   read_outcome(handle, response);
-  if (code == CURLE_OK) return response;
+  if (code == CURLE_OK || transfer.n_error_bytes > kMaxErrorBytes) return response;
   response.fault = printable(state_->fault[0] != '\0' ? state_->fault.data() : curl_easy_strerror(code), 200);
   response.is_certificate_fault = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
   response.may_pass = fault_may_pass(code);

@@ -24,7 +24,6 @@ struct HttpResponse {
   int64_t status = 0;                          ///< 0 if none came.
   std::map<std::string, std::string> headers;  ///< Names in lower case.
   std::string redirect_url;                    ///< Where a redirection leads, absolute; else empty.
-  std::string error_text;                      ///< Beginning of the body of an answer that is no success.
   double retry_after_s = 0;                    ///< What Retry-After asks for.
   std::string fault;                           ///< Why the whole answer did not come; empty if it did.
   bool is_certificate_fault = false;
