@@ -23,6 +23,8 @@ struct HubProgress {
 struct HubOptions {
   std::string endpoint = "https://huggingface.co";  ///< Scheme, host, and port and path if there are any.
   std::string token;  ///< Sent to the scheme, host and port of the endpoint and nowhere else; empty: none.
+  std::function<std::string()> find_token =
+      {};                              ///< Asked before the first request if `token` is empty; may be empty.
   std::filesystem::path cache_folder;  ///< Holds `models--OWNER--NAME`, shared with Python; never empty.
   std::filesystem::path ca_file;       ///< Trusted certificates, PEM; empty: the system's.
   bool offline = false;                ///< Use what is in the cache and nothing else.
@@ -74,7 +76,8 @@ struct ModelRemoval {
 
 /// Finds what belongs to `OWNER/NAME@REVISION` and to no other revision, or, without a revision, to the
 /// model. REVISION is a branch, a tag, a commit or at least its first 7 digits.
-/// @throws Error(kInvalidArgument) for another form; Error(kNotFound) if it is not in the cache;
+/// @throws Error(kInvalidArgument) for another form, or digits that begin several commits; Error(kNotFound)
+/// if it is not in the cache;
 ///   Error(kUnsupported) if a link stands where a folder of the cache should, which is never followed.
 ModelRemoval plan_removal(std::string_view name, const std::filesystem::path& cache_folder);
 

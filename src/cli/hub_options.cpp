@@ -96,7 +96,7 @@ HubOptions read_hub_options() {
   const fs::path home = hugging_face_home();
   if (const std::string endpoint = variable({"HF_ENDPOINT"}); !endpoint.empty()) options.endpoint = endpoint;
   options.offline = is_true(variable({"HF_HUB_OFFLINE"}));
-  options.token = read_token(home);
+  options.find_token = [home] { return read_token(home); };
   options.ca_file = folder(variable({"CURL_CA_BUNDLE", "SSL_CERT_FILE"}));
   const std::string cache = variable({"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"});
   if (!cache.empty() || !home.empty()) options.cache_folder = cache.empty() ? home / "hub" : folder(cache);

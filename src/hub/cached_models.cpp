@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -16,6 +17,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kPrefix = "models--";
 constexpr std::string_view kSeparator = "--";
 constexpr std::size_t kMinCommitDigits = 7;
+constexpr std::size_t kMaxCommitsNamed = 10;
 
 bool is_real_folder(const fs::path& path) {
   std::error_code ignored;
@@ -130,13 +132,24 @@ void check_real(const fs::path& folder) {
 }
 
 /// The snapshot that a revision is; nothing if there is none.
+/// @throws Error(kInvalidArgument) if it is the beginning of several.
 std::optional<fs::path> snapshot_of(const Repo& repo, const std::string& revision) {
   const std::string commit = read_ref(repo.folder / "refs" / revision).value_or(revision);
   std::vector<fs::path> found = repo.snapshots();
   std::erase_if(found, [&](const fs::path& snapshot) {
     return commit.size() < kMinCommitDigits || !snapshot.filename().string().starts_with(commit);
   });
-  if (found.size() != 1) return std::nullopt;
+  if (found.empty()) return std::nullopt;
+  if (found.size() > 1) {
+    std::vector<std::string> commits;
+    for (const fs::path& snapshot : found)
+      if (commits.size() < kMaxCommitsNamed) commits.push_back(printable_path(snapshot.filename()));
+    raise(
+        ErrorCode::kInvalidArgument,
+        "[models] {}@{}: expected the beginning of one commit, got that of {}: {}{}. Hint: write more of it",
+        repo.name, printable(revision), found.size(), fmt::join(commits, ", "),
+        found.size() > commits.size() ? ", ..." : "");
+  }
   return found.front();
 }
 

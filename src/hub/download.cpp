@@ -45,10 +45,17 @@ class Download {
     }
   }
 
-  /// @throws Error(kCorruptFile) and removes the file unless it has the hash that was announced.
+  /// @throws Error(kCorruptFile) and removes the file unless it has the hash that was announced. Weights
+  /// without one are a note.
   void verify(PartialFile& part) const {
     const std::optional<HashKind> kind = hash_kind(file_.etag);
-    if (!kind) return;
+    if (!kind) {
+      if (options_.on_note && file_.name.ends_with(".safetensors"))
+        options_.on_note(
+            fmt::format("warning: {} of {}: the hub tells no hash of it, so only its size was checked",
+                        printable(file_.name), name_.text()));
+      return;
+    }
     BlobHash hash(*kind, file_.n_bytes);
     part.read([&hash](std::span<const std::byte> bytes) { hash.update(bytes); });
     const std::string found = hash.finish();
@@ -99,12 +106,6 @@ class Download {
   bool is_wrong_part_ = false;  ///< Whether the last attempt was answered with another part than asked for.
 };
 
-bool is_whole(const fs::path& blob, int64_t n_bytes) {
-  std::error_code failed;
-  const auto n_found = fs::file_size(blob, failed);
-  return !failed && static_cast<int64_t>(n_found) == n_bytes;
-}
-
 }  // namespace
 
 void download_file(HubClient& client, const RepoCache& cache, const std::string& commit, const HubFile& file,
@@ -116,7 +117,7 @@ void download_file(HubClient& client, const RepoCache& cache, const std::string&
                                   cache.name().text()));
   };
   const FileLock lock(cache.lock(file.etag), options.cancel, tell);
-  if (!is_whole(cache.blob(file.etag), file.n_bytes)) {
+  if (!cache.has_blob(file.etag, file.n_bytes)) {
     PartialFile part(cache.incomplete_blob(file.etag));
     Download download(client, cache.name(), commit, file, options);
     download.fill(part);

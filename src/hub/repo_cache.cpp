@@ -22,6 +22,13 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, ignored);
 }
 
+/// Bytes of a file; -1 if there is none.
+int64_t bytes_of(const fs::path& path) {
+  std::error_code failed;
+  const auto n_bytes = fs::file_size(path, failed);
+  return failed ? -1 : static_cast<int64_t>(n_bytes);
+}
+
 [[noreturn]] void fail(const fs::path& path, const std::error_code& failure) {
   raise(ErrorCode::kIo, "[hub] {}: {}. Hint: may this user write there? HF_HUB_CACHE names another folder",
         printable_path(path), failure.message());
@@ -50,7 +57,12 @@ std::string repo_folder_name(std::string_view owner, std::string_view name) {
 
 std::optional<std::string> read_ref(const fs::path& file) {
   if (!is_file(file)) return std::nullopt;
-  std::string text = read_text_file(file, kMaxRefBytes);
+  std::string text;
+  try {
+    text = read_text_file(file, kMaxRefBytes);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
   text.erase(text.find_last_not_of(" \r\n") + 1);
   if (!is_commit(text)) return std::nullopt;
   return text;
@@ -96,6 +108,15 @@ fs::path RepoCache::blob(std::string_view etag) const { return root_ / folder_na
 
 fs::path RepoCache::incomplete_blob(std::string_view etag) const {
   return blob(fmt::format("{}.incomplete", etag));
+}
+
+bool RepoCache::has_blob(std::string_view etag, int64_t n_bytes) const {
+  return bytes_of(blob(etag)) == n_bytes;
+}
+
+int64_t RepoCache::n_bytes_to_come(std::string_view etag, int64_t n_bytes) const {
+  const int64_t n_kept = std::clamp<int64_t>(bytes_of(incomplete_blob(etag)), 0, n_bytes);
+  return has_blob(etag, n_bytes) ? 0 : n_bytes - n_kept;
 }
 
 fs::path RepoCache::lock(std::string_view etag) const {

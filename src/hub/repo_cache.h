@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -33,6 +34,11 @@ class RepoCache {
 
   std::filesystem::path blob(std::string_view etag) const;
   std::filesystem::path incomplete_blob(std::string_view etag) const;
+  /// Whether the blob is there with this size.
+  bool has_blob(std::string_view etag, int64_t n_bytes) const;
+  /// How much of a blob of n_bytes is still to come: nothing if it is there, else what its incomplete file
+  /// lacks.
+  int64_t n_bytes_to_come(std::string_view etag, int64_t n_bytes) const;
   /// The file that whoever writes the blob locks.
   std::filesystem::path lock(std::string_view etag) const;
 
@@ -55,7 +61,7 @@ class RepoCache {
 /// "models--owner--name"
 std::string repo_folder_name(std::string_view owner, std::string_view name);
 
-/// The commit that a ref file holds, or nothing if it is not there or holds something else.
+/// The commit that a ref file holds, or nothing if it cannot be read or holds something else.
 std::optional<std::string> read_ref(const std::filesystem::path& file);
 
 }  // namespace lille

@@ -76,14 +76,16 @@ class Update {
   void download(const std::vector<std::string>& files) {
     std::vector<HubFile> missing;
     int64_t n_bytes = 0;
+    int64_t n_to_come = 0;
     for (const std::string& file : files) {
       if (cache_.has(listing_.commit, file)) continue;
       missing.push_back(client_.look_up(cache_.name(), listing_.commit, file));
       n_bytes += missing.back().n_bytes;
+      n_to_come += cache_.n_bytes_to_come(missing.back().etag, missing.back().n_bytes);
     }
     if (missing.empty()) return;
     cache_.make_folders(listing_.commit);
-    check_space(n_bytes);
+    check_space(n_to_come);
     if (files.size() > 1)
       note(options_,
            fmt::format("downloading {}, commit {}: {} files, {:.1f} MB", cache_.name().text(),
@@ -132,7 +134,9 @@ fs::path bring(const HubName& name, const HubOptions& options, IfUnreachable if_
     return cache.snapshot(cached);
 
   const bool may_use_cache = is_usable && if_unreachable == IfUnreachable::kUseCache;
-  HubClient client(options, may_use_cache ? 1 : options.n_attempts);
+  HubOptions asking = options;
+  if (asking.token.empty() && asking.find_token) asking.token = asking.find_token();
+  HubClient client(asking, may_use_cache ? 1 : asking.n_attempts);
   HubListing listing;
   try {
     listing = client.list(name);
@@ -143,8 +147,8 @@ fs::path bring(const HubName& name, const HubOptions& options, IfUnreachable if_
                               name.text(), short_commit(cached), error.what()));
     return cache.snapshot(cached);
   }
-  HubClient patient(options, options.n_attempts);
-  Update(patient, cache, listing, options).run();
+  HubClient patient(asking, asking.n_attempts);
+  Update(patient, cache, listing, asking).run();
   if (cache.commit() != listing.commit) cache.write_ref(listing.commit);
   return cache.snapshot(listing.commit);
 }

@@ -100,6 +100,23 @@ TEST_F(CachedModels, ACommitMayBeShortened) {
   EXPECT_TRUE(fs::exists(model_ / "refs/main"));
 }
 
+TEST_F(CachedModels, AShortCommitOfSeveralRevisionsIsRefusedWithTheirNames) {
+  const std::string third = std::string(39, '1') + "2";
+  add(third, "config.json", "config", "12345");
+  expect_error(ErrorCode::kInvalidArgument,
+               std::string("owner/name@1111111: expected the beginning of one commit, got that of 2: ") +
+                   kFirstCommit + ", " + third,
+               [&] { remove("owner/name@1111111"); });
+  EXPECT_EQ(cached_models(root_).size(), 3u);
+}
+
+TEST_F(CachedModels, ARefThatCannotBeReadIsNone) {
+  std::ofstream(model_ / "refs/main") << std::string(5000, '2');
+  const std::vector<CachedModel> models = cached_models(root_);
+  ASSERT_EQ(models.size(), 2u);
+  EXPECT_EQ(models[1].refs, std::vector<std::string>{"pr/1"});
+}
+
 TEST_F(CachedModels, TheLastRevisionTakesTheModelWithIt) {
   remove("owner/name@1111111");
   remove("owner/name@main");

@@ -222,6 +222,14 @@ TEST(Download, AContentWithoutHashIsNeverPutTogether) {
   EXPECT_EQ(fixture.ranges(), (std::vector<std::string>{""}));
 }
 
+TEST(Download, WeightsWithoutHashAreToldOf) {
+  Fixture fixture([](const Request&, const Reply&) { return Reply{.body = "1234567890"}; });
+  fixture.download({.name = "model.safetensors", .etag = "some-etag", .n_bytes = 10});
+  EXPECT_EQ(fixture.notes,
+            "warning: model.safetensors of owner/name: the hub tells no hash of it, so only its size was "
+            "checked\n");
+}
+
 TEST(Download, AnEmptyFileNeedsNoRequest) {
   Fixture fixture;
   const std::string etag = FakeHub::etag_of("merges.txt", "");

@@ -217,6 +217,45 @@ TEST_F(Resolve, DownloadsTheShardsThatTheIndexNames) {
                                       "model-2.safetensors", "model.safetensors.index.json", "vocab.json"}));
 }
 
+// A file larger than the disk, most of which is there already.
+TEST_F(Resolve, SpaceIsNeededOnlyForWhatIsToCome) {
+  const auto n_bytes = static_cast<int64_t>(fs::space(cache_.path()).available) + (int64_t{64} << 30);
+  const std::string etag(64, 'a');
+  FakeHub hub(repo_of(), [&](const Request& request, const Reply& usual) -> std::optional<Reply> {
+    if (!request.target.ends_with("model.safetensors")) return usual;
+    if (request.method == "GET") return Reply{.status = 404};
+    return Reply{.headers = {{"X-Linked-Etag", etag}, {"X-Linked-Size", std::to_string(n_bytes)}}};
+  });
+  const HubOptions options = options_for(hub.endpoint());
+  expect_error(ErrorCode::kIo, "of free space", [&] { pull_model("owner/name", options); });
+  const fs::path blobs = cache_.path() / "models--owner--name/blobs";
+  std::ofstream(blobs / (etag + ".incomplete")) << "x";
+  fs::resize_file(blobs / (etag + ".incomplete"), static_cast<std::uintmax_t>(n_bytes) - 5);
+  expect_error(ErrorCode::kNotFound, "no such file", [&] { pull_model("owner/name", options); });
+  fs::rename(blobs / (etag + ".incomplete"), blobs / etag);
+  fs::resize_file(blobs / etag, static_cast<std::uintmax_t>(n_bytes));
+  EXPECT_EQ(pull_model("owner/name", options), snapshot(kFirstCommit));
+}
+
+TEST_F(Resolve, ATokenIsLookedForOnlyWhereTheHubIsAsked) {
+  FakeHub hub;
+  HubOptions options = options_for(hub.endpoint());
+  int n_asked = 0;
+  options.find_token = [&n_asked] {
+    ++n_asked;
+    return std::string("hf_found");
+  };
+  resolve_model("./x", options);
+  EXPECT_EQ(n_asked, 0);
+  resolve_model("owner/name", options);
+  EXPECT_EQ(n_asked, 1);
+  for (const Request& request : hub.server().requests())
+    EXPECT_EQ(request.header("authorization"), "Bearer hf_found") << request.target;
+  options.offline = true;
+  resolve_model("owner/name", options);
+  EXPECT_EQ(n_asked, 1);
+}
+
 TEST_F(Resolve, RefusesAnIndexThatLeadsElsewhere) {
   FakeRepo repo = repo_of();
   repo.files["model.safetensors.index.json"] = R"({"weight_map": {"a": "../../../evil.safetensors"}})";
