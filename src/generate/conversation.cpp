@@ -11,7 +11,7 @@ namespace lille {
 namespace {
 
 constexpr std::string_view kFormat = "lille-chat";
-constexpr int64_t kVersion = 1;
+constexpr uint64_t kVersion = 1;
 constexpr std::size_t kMaxFileBytes = 16 << 20;
 
 std::string fault_of(const ChatMessage& message, bool follows_question) {
@@ -81,7 +81,8 @@ class ConversationReader {
     const auto version = root.find("version");
     if (version == root.end() || !version->is_number_unsigned() || *version == 0)
       refuse("version", "a whole number from 1", version == root.end() ? nlohmann::json() : *version);
-    if (*version > kVersion)
+    // Numbers of two signs compare as signed ones: 2^64 - 1 would be less than 1.
+    if (version->get<uint64_t>() > kVersion)
       raise(ErrorCode::kUnsupported,
             "[load_conversation] {}: version: expected at most {}, got {}. Hint: a newer lille wrote it",
             file_, kVersion, describe(*version));

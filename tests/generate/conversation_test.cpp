@@ -83,6 +83,10 @@ TEST_F(ConversationFile, WrongFieldsAreRefused) {
   expect_refused("got 1.5", R"({"format": "lille-chat", "version": 1.5})");
   expect_refused("expected at most 1, got 2. Hint: a newer lille",
                  R"({"format": "lille-chat", "version": 2})", ErrorCode::kUnsupported);
+  for (const char* version : {"9223372036854775807", "9223372036854775808", "18446744073709551615"})
+    expect_refused(std::string("expected at most 1, got ") + version,
+                   std::string(R"({"format": "lille-chat", "version": )") + version + R"(, "messages": []})",
+                   ErrorCode::kUnsupported);
   expect_refused("messages: expected an array, got null", R"({"format": "lille-chat", "version": 1})");
   expect_refused("messages: expected an array, got an object", with_messages("{}"));
   expect_refused("message 0: it: expected an object, got 7", with_messages("[7]"));
