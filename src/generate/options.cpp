@@ -4,7 +4,9 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "generate/options_json.h"
 #include "generate/stop_strings.h"
+#include "io/json.h"
 
 namespace lille {
 namespace {
@@ -29,24 +31,28 @@ std::optional<Number> read_number(std::string_view text) {
   return number;
 }
 
+[[noreturn]] void refuse_bias(std::string_view piece) {
+  raise(ErrorCode::kInvalidArgument,
+        "{}: expected ID:NUMBER with commas between them, or a JSON object of them, got \"{}\"", kBiasFlag,
+        printable(piece));
+}
+
 void add_bias(std::map<int32_t, float>& biases, std::optional<int32_t> id, std::optional<float> bias,
               std::string_view piece) {
-  if (!id || !bias)
-    raise(ErrorCode::kInvalidArgument,
-          "{}: expected ID:NUMBER with commas between them, or a JSON object of them, got \"{}\"", kBiasFlag,
-          printable(piece));
+  if (!id || !bias) refuse_bias(piece);
   if (!biases.emplace(*id, *bias).second)
     raise(ErrorCode::kInvalidArgument, "{}: expected each token id once, got {} twice", kBiasFlag, *id);
 }
 
 std::map<int32_t, float> parse_bias_object(std::string_view text) {
   const nlohmann::json object = nlohmann::json::parse(text, nullptr, false);
-  std::map<int32_t, float> biases;
-  if (!object.is_object()) add_bias(biases, std::nullopt, std::nullopt, text);
-  for (const auto& [key, value] : object.items()) {
-    std::optional<float> bias;
-    if (value.is_number()) bias = value.get<float>();
-    add_bias(biases, read_number<int32_t>(key), bias, key);
+  if (!object.is_object()) refuse_bias(text);
+  // A scalar for each name: all that parse_json_object still has to refuse is a name that stands twice.
+  std::map<int32_t, float> biases = biases_from_json(object, kBiasFlag);
+  try {
+    parse_json_object(text, {"parse_logit_bias", kBiasFlag});
+  } catch (const Error& error) {
+    raise(ErrorCode::kInvalidArgument, "{}", error.what());
   }
   return biases;
 }

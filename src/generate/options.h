@@ -134,9 +134,12 @@ void visit_logits_processor_options(Options& options, Visitor&& visit) {
                    "So many of the last tokens, the prompt's too, count for --frequency-penalty; 0: all.", 0,
                    1e9},
         processors.frequency_context_size);
-  visit(OptionSpec{"logit_bias", "", "ID:X,...",
-                   "Added to the logits of tokens: 262:-2,11:1.5, or a JSON object; -inf excludes a token."},
-        processors.logit_bias);
+  visit(
+      OptionSpec{
+          "logit_bias", "", "ID:X,...",
+          "Added to the logits of tokens: 262:-2,11:-inf, or a JSON object, {\"11\":\"-inf\"}; -inf excludes "
+          "a token."},
+      processors.logit_bias);
 }
 
 /// Calls visit(const OptionSpec&, field&) for each option of a GenerationOptions.
@@ -233,7 +236,7 @@ void check_ranges(const Options& options) {
   });
 }
 
-/// "262:-2,11:1.5" or {"262": -2, "11": 1.5} as biases by token id.
+/// "262:-2,11:-inf" or {"262": -2, "11": "-inf"} as biases by token id.
 /// @throws Error(kInvalidArgument) that names the flag and the piece that is none, or the id that stands
 ///   twice.
 std::map<int32_t, float> parse_logit_bias(std::string_view text);

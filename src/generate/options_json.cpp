@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <limits>
 
 #include "io/json.h"
 
@@ -9,6 +11,8 @@ namespace lille {
 namespace {
 
 using nlohmann::json;
+
+constexpr double kMaxBias = std::numeric_limits<float>::max();
 
 [[noreturn]] void refuse(const OptionSpec& spec, std::string_view expected, const json& value) {
   raise(ErrorCode::kInvalidArgument, "{}: expected {}, got {}", spec.name, expected, describe(value));
@@ -63,17 +67,7 @@ void set(std::vector<std::string>& field, const OptionSpec& spec, const json& va
 }
 
 void set(std::map<int32_t, float>& field, const OptionSpec& spec, const json& value) {
-  constexpr std::string_view kExpected = "an object of numbers by token id";
-  if (!value.is_object()) refuse(spec, kExpected, value);
-  std::map<int32_t, float> biases;
-  for (const auto& [key, bias] : value.items()) {
-    int32_t id = 0;
-    const auto [end, failure] = std::from_chars(key.data(), key.data() + key.size(), id);
-    if (failure != std::errc() || end != key.data() + key.size()) refuse(spec, kExpected, key);
-    if (!bias.is_number()) refuse(spec, kExpected, bias);
-    biases[id] = bias.get<float>();
-  }
-  field = std::move(biases);
+  field = biases_from_json(value, spec.name);
 }
 
 template <typename Value>
@@ -84,6 +78,25 @@ void set(std::optional<Value>& field, const OptionSpec& spec, const json& value)
 }
 
 }  // namespace
+
+std::map<int32_t, float> biases_from_json(const json& object, std::string_view name) {
+  const auto refuse = [name](const json& value) {
+    raise(ErrorCode::kInvalidArgument, "{}: expected an object of numbers by token id, got {}", name,
+          describe(value));
+  };
+  if (!object.is_object()) refuse(object);
+  std::map<int32_t, float> biases;
+  for (const auto& [key, value] : object.items()) {
+    int32_t id = 0;
+    const auto [end, failure] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (failure != std::errc() || end != key.data() + key.size()) refuse(key);
+    const bool excludes = value == "-inf";
+    if (!excludes && !(value.is_number() && std::abs(value.get<double>()) <= kMaxBias)) refuse(value);
+    if (!biases.emplace(id, excludes ? -std::numeric_limits<float>::infinity() : value.get<float>()).second)
+      raise(ErrorCode::kInvalidArgument, "{}: expected each token id once, got {} twice", name, id);
+  }
+  return biases;
+}
 
 bool set_json_option(GenerationOptions& options, std::string_view name, const json& value) {
   bool is_there = false;

@@ -35,6 +35,8 @@ TEST(OptionsJson, EachKindOfField) {
   EXPECT_EQ(with("bos", false).bos, false);
   const std::map<int32_t, float> biases = {{5, 1.5F}, {7, -2.0F}};
   EXPECT_EQ(with("logit_bias", {{"5", 1.5}, {"7", -2}}).logits_processors.logit_bias, biases);
+  const std::map<int32_t, float> excluded = {{5, -INFINITY}, {7, 1.0F}};
+  EXPECT_EQ(with("logit_bias", {{"5", "-inf"}, {"7", 1}}).logits_processors.logit_bias, excluded);
 }
 
 TEST(OptionsJson, EveryOptionOfTheTableTakesNullAsNotSaid) {
@@ -82,6 +84,9 @@ TEST(OptionsJson, WhatIsNotOfItsKindOrRange) {
   expect_refused("logit_bias: expected an object of numbers by token id, got \"1\"", "logit_bias",
                  {{"5", "1"}});
   expect_refused("logit_bias: expected an object of numbers by token id, got 3", "logit_bias", 3);
+  expect_refused("logit_bias: expected an object of numbers by token id, got 1e+39", "logit_bias",
+                 {{"5", 1e39}});
+  expect_refused("logit_bias: expected each token id once, got 1 twice", "logit_bias", {{"1", 1}, {"01", 2}});
 }
 
 }  // namespace

@@ -278,18 +278,26 @@ TEST(Options, LogitBiasInBothForms) {
   EXPECT_EQ(parse_logit_bias("262:-2,11:1.5"), (Biases{{262, -2.0F}, {11, 1.5F}}));
   EXPECT_EQ(parse_logit_bias(R"({"262": -2, "11": 1.5})"), (Biases{{262, -2.0F}, {11, 1.5F}}));
   EXPECT_EQ(parse_logit_bias("5:-inf"), (Biases{{5, -INFINITY}}));
+  EXPECT_EQ(parse_logit_bias(R"({"5": "-inf", "6": 0.5})"), (Biases{{5, -INFINITY}, {6, 0.5F}}));
   EXPECT_TRUE(parse_logit_bias("{}").empty());
 }
 
 TEST(Options, BadLogitBiases) {
-  for (const char* text :
-       {"", ",", "5", "5:", ":1", "5:1,", "a:1", "5:x", "5:1:2", "5;1", " 5:1", "99999999999:1", "5:1e99",
-        "{", "[1]", R"({"a": 1})", R"({"5": "1"})", R"({"5": null})", "5:1\n"})
+  for (const char* text : {"", ",", "5", "5:", ":1", "5:1,", "a:1", "5:x", "5:1:2", "5;1", " 5:1",
+                           "99999999999:1", "5:1e99", "{", "[1]", "5:1\n"})
     test::expect_error(ErrorCode::kInvalidArgument, "--logit-bias: expected ID:NUMBER",
                        [&] { parse_logit_bias(text); });
   test::expect_error(ErrorCode::kInvalidArgument, "expected each token id once, got 5 twice",
                      [] { parse_logit_bias("5:1,5:2"); });
-  for (const char* text : {"32768:1", "-1:1", "5:nan", "5:inf", R"({"5": 1e39})"}) {
+  for (const char* text : {R"({"a": 1})", R"({"": 1})", R"({"5": "1"})", R"({"5": "inf"})", R"({"5": null})",
+                           R"({"5": {}})", R"({"5": 1e39})", R"({"5": -1e39})"})
+    test::expect_error(ErrorCode::kInvalidArgument, "--logit-bias: expected an object of numbers by token id",
+                       [&] { parse_logit_bias(text); });
+  test::expect_error(ErrorCode::kInvalidArgument, "--logit-bias: expected each name once, got \"262\" twice",
+                     [] { parse_logit_bias(R"({"262":1,"262":5})"); });
+  test::expect_error(ErrorCode::kInvalidArgument, "--logit-bias: expected each token id once, got 1 twice",
+                     [] { parse_logit_bias(R"({"1":1,"01":5})"); });
+  for (const char* text : {"32768:1", "-1:1", "5:nan", "5:inf"}) {
     GenerationOptions options;
     options.logits_processors.logit_bias = parse_logit_bias(text);
     test::expect_error(ErrorCode::kInvalidArgument, "logit_bias: expected",
