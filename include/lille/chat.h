@@ -75,8 +75,8 @@ class ChatSession {
   /// @param message  UTF-8; never becomes a control token.
   /// @param options  prompt_cache is not used.
   /// @throws Error(kInvalidArgument) for text that is not UTF-8, a message that the context cannot hold,
-  ///   kTruncateLeft, and as StreamGenerate; whatever on_response throws. The conversation then stays as it
-  ///   was.
+  ///   kTruncateLeft, and as StreamGenerate; whatever on_response and the callables of options throw. The
+  ///   conversation then stays as it was.
   ChatReply answer(std::string_view message, StreamOptions options, const OnResponse& on_response = {});
 
   /// Answers the last question again; the new answer replaces the old one.

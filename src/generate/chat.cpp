@@ -32,6 +32,17 @@ Room room_for(int64_t n_context, int64_t max_tokens) {
           n_context - std::clamp(n_wanted, n_context / 4, n_context / 2)};
 }
 
+// Nothing once the caller cancels; a kCanceled that a callable of the caller throws is that callable's error.
+std::optional<GenerationResponse> next_unless_canceled(StreamGenerate& stream,
+                                                       const std::stop_token& cancel) {
+  try {
+    return stream.next();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kCanceled || !cancel.stop_requested()) throw;
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 ChatSession::ChatSession(Session& session, Tokenizer tokenizer, Form form)
@@ -135,20 +146,17 @@ ChatReply ChatSession::generate_answer(StreamOptions options, const OnResponse& 
   options.prompt_cache = &cache_;
   options.reuse_prefix = true;
   options.overflow = Overflow::kError;
+  const std::stop_token cancel = options.cancel;
   StreamGenerate stream(session_, tokenizer_, fitted.tokens, std::move(options));
-  try {
-    while (std::optional<GenerationResponse> response = stream.next()) {
-      response->n_dropped_turns = fitted.n_dropped_turns;
-      response->n_dropped_tokens = fitted.n_dropped_tokens;
-      append_characters(reply.text, response->text);
-      reply.finish_reason = response->finish_reason;
-      reply.generation_tokens = response->generation_tokens;
-      reply.prompt_s = response->prompt_s;
-      reply.generation_tps = response->generation_tps;
-      if (on_response) on_response(*response);
-    }
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kCanceled) throw;
+  while (std::optional<GenerationResponse> response = next_unless_canceled(stream, cancel)) {
+    response->n_dropped_turns = fitted.n_dropped_turns;
+    response->n_dropped_tokens = fitted.n_dropped_tokens;
+    append_characters(reply.text, response->text);
+    reply.finish_reason = response->finish_reason;
+    reply.generation_tokens = response->generation_tokens;
+    reply.prompt_s = response->prompt_s;
+    reply.generation_tps = response->generation_tps;
+    if (on_response) on_response(*response);
   }
   return reply;
 }

@@ -271,6 +271,32 @@ TEST_F(Chat, RetryAnswersTheLastQuestionAgain) {
   expect_messages(before);
 }
 
+TEST_F(Chat, ACanceledErrorOfACallableIsNoCancel) {
+  chat_.answer("One", options());
+  const std::vector<ChatMessage> before = chat_.conversation().messages;
+  const auto fail = [] { throw Error(ErrorCode::kCanceled, "[theirs] canceled"); };
+  const auto expect_thrown = [&](StreamOptions options, const ChatSession::OnResponse& on_response) {
+    test::expect_error(ErrorCode::kCanceled, "[theirs]", [&] { chat_.answer("Two", options, on_response); });
+    expect_messages(before);
+  };
+  expect_thrown(options(), [&](const GenerationResponse&) { fail(); });
+  std::stop_source source;
+  StreamOptions stopped = options();
+  stopped.cancel = source.get_token();
+  expect_thrown(stopped, [&](const GenerationResponse&) {
+    source.request_stop();
+    fail();
+  });
+  StreamOptions processed = options();
+  processed.logits_processors.add(
+      make_processor([&](std::span<const int32_t>, std::span<float>) { fail(); }));
+  expect_thrown(processed, {});
+  StreamOptions told = options();
+  told.prompt_progress_callback = [&](int64_t, int64_t) { fail(); };
+  expect_thrown(told, {});
+  expect_cold(chat_.answer("Two", options()), options());
+}
+
 TEST_F(Chat, UndoTakesBackTheLastTurn) {
   EXPECT_FALSE(chat_.undo());
   const std::string first = chat_.answer("One", options()).text;
