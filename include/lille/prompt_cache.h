@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <span>
-#include <string_view>
+#include <string>
 
 #include "lille/model.h"
 
@@ -19,7 +19,7 @@ void save_prompt_cache(const std::filesystem::path& path, const PromptCache& cac
 /// What load_prompt_cache accepts besides the model.
 struct LoadPromptCacheOptions {
   std::optional<CacheType> type;  ///< Refuse another; empty: the file says.
-  std::string_view kernels;  ///< Refuse what another table filled, as Session::forward would; empty: any.
+  std::string kernels;  ///< Refuse what another table filled, as Session::forward would; empty: any.
 };
 
 /// Reads what save_prompt_cache wrote. Reads all weights of the model to compare them.
@@ -37,6 +37,7 @@ PromptCache load_prompt_cache(const std::filesystem::path& path, const Model& mo
 int64_t reusable_prefix(const PromptCache& cache, std::span<const int32_t> prompt) noexcept;
 
 /// Forgets what a cache holds beyond reusable_prefix.
+/// @param prompt  other memory than cache.tokens(), whose end is forgotten.
 /// @return the tokens that are to be read after it: the rest of `prompt`.
 std::span<const int32_t> reuse_prefix(PromptCache& cache, std::span<const int32_t> prompt) noexcept;
 

@@ -79,7 +79,7 @@ PromptCache open_prompt_cache(const std::filesystem::path& path, const Session& 
   std::error_code failed;
   if (std::filesystem::status(path, failed).type() == std::filesystem::file_type::not_found)
     return make_prompt_cache(session.model());
-  return load_prompt_cache(path, session.model(), {CacheType::kF32, session.kernels()});
+  return load_prompt_cache(path, session.model(), {CacheType::kF32, std::string(session.kernels())});
 }
 
 void check_arguments(const GenerateArguments& arguments) {

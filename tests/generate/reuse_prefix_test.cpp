@@ -103,7 +103,8 @@ TEST_P(ReusePrefix, EveryWayToShareGivesTheColdAnswer) {
     const AnswerBits wanted = cold(prompt);
     PromptCache in_memory = filled(cached_);
     EXPECT_EQ(answer(in_memory, prompt, n_cached), wanted);
-    PromptCache from_file = load_prompt_cache(path, model_, {GetParam().type, session_.kernels()});
+    PromptCache from_file =
+        load_prompt_cache(path, model_, {GetParam().type, std::string(session_.kernels())});
     EXPECT_EQ(answer(from_file, prompt, n_cached), wanted);
     EXPECT_TRUE(std::ranges::equal(from_file.tokens().first(prompt.size()), prompt));
     EXPECT_EQ(from_file.offset(), static_cast<int64_t>(prompt.size() + wanted.tokens.size()) - 1);

@@ -103,7 +103,7 @@ TEST_F(PromptCacheFile, HoldsNoMoreThanTheTokensOfTheCache) {
 
 TEST_F(PromptCacheFile, AnEmptyCacheIsOneToo) {
   save_prompt_cache(path_, make_prompt_cache(model_));
-  PromptCache loaded = load_prompt_cache(path_, model_, {CacheType::kF32, session_.kernels()});
+  PromptCache loaded = load_prompt_cache(path_, model_, {CacheType::kF32, std::string(session_.kernels())});
   EXPECT_EQ(loaded.offset(), 0);
   PromptCache cache = make_prompt_cache(model_);
   EXPECT_EQ(logits_after(loaded, 9), logits_after(cache, 9));
