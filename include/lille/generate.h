@@ -78,14 +78,16 @@ class GenerateStep {
  public:
   /// @param prompt  at least one token; with a prompt cache, the tokens that follow it.
   /// @throws Error(kInvalidArgument) for an empty prompt, ids outside the vocabulary, a prompt longer than
-  ///   what is left of the context (with both lengths), or an option out of range.
+  ///   what is left of the context (with both lengths), an option out of range, or a prefix to reuse in a
+  ///   cache of another model or other kernels. The prompt cache is then as it was.
   GenerateStep(Session& session, std::span<const int32_t> prompt, GenerateStepOptions options);
   ~GenerateStep();
   GenerateStep(GenerateStep&&) noexcept;
 
   /// The next token, or nothing after max_tokens or at the end of the context. The first call reads the
   /// prompt.
-  /// @throws Error(kCanceled); Error(kInvalidArgument) if all logits are NaN or -infinity.
+  /// @throws Error(kCanceled); Error(kInvalidArgument) if all logits are NaN or -infinity; whatever the
+  ///   progress callback or a processor throws. The next call repeats the pass.
   std::optional<GenerateStepResult> next();
   /// Whether next() would give a token: max_tokens is not reached and the context has room.
   bool has_next() const noexcept;

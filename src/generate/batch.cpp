@@ -147,10 +147,10 @@ int64_t BatchGenerator::insert(std::span<const int32_t> prompt, StreamOptions op
     raise(ErrorCode::kInvalidArgument,
           "[batch_generate] prompt_cache: expected one for each prompt, got one that another prompt uses. "
           "Hint: make one cache for each");
-  const Model& model = state_->session.model();
-  const FittedPrompt fitted = fit_stream_prompt(prompt, state_->tokenizer, model.args(), options);
-  Answer answer(state_->tokenizer, model.args(), fitted, options);
-  Sequence sequence(model, fitted.tokens, std::move(options));
+  const ModelArgs& args = state_->session.model().args();
+  const FittedPrompt fitted = fit_stream_prompt(prompt, state_->tokenizer, args, options);
+  Answer answer(state_->tokenizer, args, fitted, options);
+  Sequence sequence(state_->session, fitted.tokens, std::move(options));
   state_->waiting.push_back(
       std::make_unique<Item>(Item{state_->next_uid, std::move(sequence), std::move(answer)}));
   return state_->next_uid++;

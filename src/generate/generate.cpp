@@ -20,7 +20,7 @@ struct GenerateStep::State {
 };
 
 GenerateStep::GenerateStep(Session& session, std::span<const int32_t> prompt, GenerateStepOptions options)
-    : state_(new State{session, Sequence(session.model(), prompt, std::move(options))}) {}
+    : state_(new State{session, Sequence(session, prompt, std::move(options))}) {}
 
 GenerateStep::~GenerateStep() = default;
 GenerateStep::GenerateStep(GenerateStep&&) noexcept = default;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "model/session.h"
 
 namespace lille {
 namespace {
@@ -31,20 +32,28 @@ void check_prompt(std::span<const int32_t> prompt, const ModelArgs& args, int64_
             args.vocab_size - 1, id);
 }
 
+void check_reuse(const Session& session, const PromptCache& cache, int64_t n_kept) {
+  const std::string fault = cache_fault(cache, n_kept, Access::parts(session.model()), session.kernels());
+  if (!fault.empty()) raise(ErrorCode::kInvalidArgument, "[generate] prompt_cache: {}", fault);
+}
+
 }  // namespace
 
-Sequence::Sequence(const Model& model, std::span<const int32_t> prompt, GenerateStepOptions options)
+Sequence::Sequence(const Session& session, std::span<const int32_t> prompt, GenerateStepOptions options)
     : options_(std::move(options)),
-      sampler_(options_.sampler ? *options_.sampler : make_sampler({}, model.args().vocab_size)),
+      sampler_(options_.sampler ? *options_.sampler : make_sampler({}, session.model().args().vocab_size)),
       random_(options_.seed) {
   check_options(options_);
-  if (options_.prompt_cache == nullptr) own_cache_.emplace(model);
+  if (options_.prompt_cache == nullptr) own_cache_.emplace(session.model());
   const bool reuses = options_.prompt_cache != nullptr && options_.reuse_prefix;
-  check_prompt(prompt, model.args(), reuses ? 0 : cache().offset());
-  if (reuses) prompt = reuse_prefix(cache(), prompt);
-  tokens_.assign(cache().tokens().begin(), cache().tokens().end());
-  n_processed_ = n_cached_ = tokens_.size();
+  check_prompt(prompt, session.model().args(), reuses ? 0 : cache().offset());
+  const int64_t n_kept = reuses ? reusable_prefix(cache(), prompt) : cache().offset();
+  if (reuses) check_reuse(session, cache(), n_kept);
+  if (!reuses) tokens_.assign(cache().tokens().begin(), cache().tokens().end());
   tokens_.insert(tokens_.end(), prompt.begin(), prompt.end());
+  n_processed_ = n_cached_ = static_cast<std::size_t>(n_kept);
+  // Last: nothing fails after it, and the prompt may be the cache's own tokens.
+  cache().trim(cache().offset() - n_kept);
 }
 
 bool Sequence::has_next() const noexcept {
@@ -64,19 +73,38 @@ BatchItem Sequence::pending() noexcept {
 }
 
 std::optional<GenerateStepResult> Sequence::accept(std::span<const float> logits) {
-  n_processed_ += n_pending_;
-  if (n_generated_ == 0 && options_.prompt_progress_callback)
-    options_.prompt_progress_callback(static_cast<int64_t>(n_processed_ - n_cached_),
-                                      static_cast<int64_t>(tokens_.size() - n_cached_));
-  if (logits.empty()) return std::nullopt;
-  logprobs_.assign(logits.begin(), logits.end());
-  options_.logits_processors.process(tokens_, logprobs_);
-  log_softmax(logprobs_);
-  choosable_ = logprobs_;
-  const int32_t token = sampler_(choosable_, random_);
-  tokens_.push_back(token);
-  ++n_generated_;
-  return GenerateStepResult{token, logprobs_};
+  const RandomState random = random_;
+  try {
+    return take(logits);
+  } catch (...) {
+    random_ = random;
+    withdraw();
+    options_.logits_processors.rollback(static_cast<int64_t>(n_shown_));
+    throw;
+  }
 }
+
+std::optional<GenerateStepResult> Sequence::take(std::span<const float> logits) {
+  const std::size_t n_processed = n_processed_ + n_pending_;
+  if (n_generated_ == 0 && options_.prompt_progress_callback)
+    options_.prompt_progress_callback(static_cast<int64_t>(n_processed - n_cached_),
+                                      static_cast<int64_t>(tokens_.size() - n_cached_));
+  std::optional<GenerateStepResult> step;
+  if (!logits.empty()) {
+    logprobs_.assign(logits.begin(), logits.end());
+    options_.logits_processors.process(tokens_, logprobs_);
+    log_softmax(logprobs_);
+    choosable_ = logprobs_;
+    const int32_t token = sampler_(choosable_, random_);
+    tokens_.push_back(token);
+    n_shown_ = tokens_.size() - 1;
+    ++n_generated_;
+    step = {token, logprobs_};
+  }
+  n_processed_ = n_processed;
+  return step;
+}
+
+void Sequence::withdraw() noexcept { cache().trim(cache().offset() - static_cast<int64_t>(n_processed_)); }
 
 }  // namespace lille

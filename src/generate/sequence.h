@@ -14,7 +14,7 @@ namespace lille {
 class Sequence {
  public:
   /// @throws Error as GenerateStep.
-  Sequence(const Model& model, std::span<const int32_t> prompt, GenerateStepOptions options);
+  Sequence(const Session& session, std::span<const int32_t> prompt, GenerateStepOptions options);
 
   /// Whether a token may follow: max_tokens is not reached and the context has room.
   bool has_next() const noexcept;
@@ -33,12 +33,19 @@ class Sequence {
   /// Takes the result of a pass that read pending().
   /// @param logits  (vocab_size) of the last token if pending() asked for them, else empty.
   /// @return the next token if there were logits; its logprobs are valid until the next call.
-  /// @throws Error(kInvalidArgument) if all logits are NaN or -infinity.
+  /// @throws Error(kInvalidArgument) if all logits are NaN or -infinity; whatever the progress callback
+  ///   or a processor throws. The sequence, its cache too, is then as before the pass: pending() is the same
+  ///   again.
   std::optional<GenerateStepResult> accept(std::span<const float> logits);
+
+  /// Forgets a pass that read pending() and whose result was not taken.
+  void withdraw() noexcept;
 
   const GenerateStepOptions& options() const noexcept { return options_; }
 
  private:
+  std::optional<GenerateStepResult> take(std::span<const float> logits);
+
   PromptCache& cache() noexcept { return own_cache_ ? *own_cache_ : *options_.prompt_cache; }
   const PromptCache& cache() const noexcept { return own_cache_ ? *own_cache_ : *options_.prompt_cache; }
 
@@ -50,6 +57,7 @@ class Sequence {
   std::size_t n_processed_ = 0;  // of tokens_: those in the cache
   std::size_t n_pending_ = 0;    // of tokens_: those in the pass that runs
   std::size_t n_cached_ = 0;     // of tokens_: those in the cache from the beginning
+  std::size_t n_shown_ = 0;      // of tokens_: those that the processors have seen
   int64_t n_generated_ = 0;
   std::vector<float> logprobs_;   // (vocab_size) handed out
   std::vector<float> choosable_;  // (vocab_size) overwritten by the sampler

@@ -29,30 +29,17 @@ class CacheRollback {
   bool kept_ = false;
 };
 
-void check_cache(const BatchItem& item, std::size_t item_idx, const ModelParts& parts,
-                 std::string_view kernels) {
-  if (item.cache == nullptr || Access::layers(*item.cache).empty())
-    raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected a cache, got none", item_idx);
-  if (&Access::parts(item.cache->model()) != &parts)
-    raise(
-        ErrorCode::kInvalidArgument,
-        "[forward] item {}: expected a cache of this session's model, got one that was made for the model of "
-        "{}. Hint: make it with make_prompt_cache(session.model())",
-        item_idx, printable_path(item.cache->model().path()));
-  if (item.cache->offset() > 0 && item.cache->kernels() != kernels)
-    raise(ErrorCode::kInvalidArgument,
-          "[forward] item {}: expected a cache filled by {} kernels, as this session has, got one filled by "
-          "{}. Hint: kernels differ in the last places; start with an empty cache",
-          item_idx, kernels, printable(item.cache->kernels()));
-}
-
 void check_batch(std::span<const BatchItem> batch, const ModelParts& parts, std::string_view kernels) {
   const ModelArgs& args = parts.args;
   if (batch.empty()) raise(ErrorCode::kInvalidArgument, "[forward] expected at least one sequence, got none");
   for (std::size_t item_idx = 0; item_idx < batch.size(); ++item_idx) {
     const BatchItem& item = batch[item_idx];
     const BatchItem& first = batch.front();
-    check_cache(item, item_idx, parts, kernels);
+    if (item.cache == nullptr)
+      raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected a cache, got none", item_idx);
+    if (const std::string fault = cache_fault(*item.cache, item.cache->offset(), parts, kernels);
+        !fault.empty())
+      raise(ErrorCode::kInvalidArgument, "[forward] item {}: {}", item_idx, fault);
     if (item.cache->type() != first.cache->type())
       raise(ErrorCode::kInvalidArgument, "[forward] item {}: expected all caches of a pass to have one type",
             item_idx);
@@ -128,6 +115,22 @@ std::vector<double> Session::cross_entropy(const Logits& logits, std::span<const
   const ops::Rows rows = {const_cast<float*>(logits.values.data()), logits.n_rows, logits.vocab_size,
                           logits.vocab_size};
   return ops::cross_entropy(state_->device, rows, targets);
+}
+
+std::string cache_fault(const PromptCache& cache, int64_t n_kept, const ModelParts& parts,
+                        std::string_view kernels) {
+  if (Access::layers(cache).empty()) return "expected a cache, got one that was moved from";
+  if (&Access::parts(cache.model()) != &parts)
+    return fmt::format(
+        "expected a cache of this session's model, got one that was made for the model of {}. Hint: make it "
+        "with make_prompt_cache(session.model())",
+        printable_path(cache.model().path()));
+  if (n_kept > 0 && cache.kernels() != kernels)
+    return fmt::format(
+        "expected a cache filled by {} kernels, as this session has, got one filled by {}. Hint: kernels "
+        "differ in the last places; start with an empty cache",
+        kernels, printable(cache.kernels()));
+  return "";
 }
 
 Logits forward_pass(const ModelParts& parts, SessionState& state, std::span<const BatchItem> batch,

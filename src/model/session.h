@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "base/thread_pool.h"
 #include "lille/model.h"
 #include "model/access.h"
@@ -19,6 +22,11 @@ struct Session::State {
   ops::Device device;
   Workspace workspace;
 };
+
+/// Why a pass cannot follow the first `n_kept` tokens of a cache: it is of another model, was moved from, or
+/// other kernels computed these tokens. Empty if it can.
+std::string cache_fault(const PromptCache& cache, int64_t n_kept, const ModelParts& parts,
+                        std::string_view kernels);
 
 /// Session::forward, with the layout that `state` names: measuring a layout runs the same pass as everything
 /// else.

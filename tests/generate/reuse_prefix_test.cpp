@@ -184,6 +184,34 @@ TEST_P(ReusePrefix, APromptThatIsTooLongIsCutBeforeItIsCompared) {
   EXPECT_EQ(response->n_dropped_tokens, 88);
 }
 
+TEST_P(ReusePrefix, ACacheThatDoesNotFitIsRefusedAsItIs) {
+  PromptCache cache = filled(cached_);
+  const std::vector<int32_t> prompt = {32767, 7454, 5};
+  const auto expect_kept = [&](Session& session, std::string_view part) {
+    test::expect_error(ErrorCode::kInvalidArgument, part,
+                       [&] { StreamGenerate(session, tokenizer_, prompt, options(cache)); });
+    BatchGenerator batch(session, tokenizer_);
+    test::expect_error(ErrorCode::kInvalidArgument, part, [&] { batch.insert(prompt, options(cache)); });
+    EXPECT_TRUE(std::ranges::equal(cache.tokens(), cached_));
+  };
+  Session other(test::load_model(model_.path(), GetParam().layout), {1, ""});
+  expect_kept(other, "prompt_cache: expected a cache of this session's model");
+  if (session_.kernels() == "reference") return;
+  Session slow(model_, {1, "reference"});
+  expect_kept(slow, "prompt_cache: expected a cache filled by reference kernels");
+  StreamGenerate fresh(slow, tokenizer_, std::vector<int32_t>{5, 6}, options(cache));
+  EXPECT_EQ(cache.offset(), 0) << "nothing of it is reused, so it fits";
+}
+
+TEST_P(ReusePrefix, ThePromptMayBeTheCachesOwnTokens) {
+  const AnswerBits wanted = cold(cached_);
+  PromptCache cache = filled(cached_);
+  GenerateStep steps(session_, cache.tokens(), options(cache));
+  std::vector<int32_t> tokens;
+  while (const auto step = steps.next()) tokens.push_back(step->token);
+  EXPECT_EQ(tokens, wanted.tokens);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, ReusePrefix,
                          testing::Values(Case{RopeLayout::kInterleaved, CacheType::kF32},
                                          Case{RopeLayout::kInterleaved, CacheType::kBF16},

@@ -1,5 +1,7 @@
 #include "generate/sequence.h"
 
+#include <stdexcept>
+
 #include "model/golden.h"
 
 namespace lille {
@@ -7,9 +9,10 @@ namespace {
 
 class SequenceTest : public testing::Test {
  protected:
-  Sequence make(GenerateStepOptions options) const { return Sequence(model_, prompt_, std::move(options)); }
+  Sequence make(GenerateStepOptions options) const { return Sequence(session_, prompt_, std::move(options)); }
 
   Model model_ = test::load_model(test::source_path("tests/golden/mlx/toy"));
+  Session session_{model_, {1, ""}};
   std::vector<int32_t> prompt_ = {1, 2, 3, 4, 5};
   std::vector<float> logits_ = std::vector<float>(512, 0.0F);
 };
@@ -47,11 +50,10 @@ TEST_F(SequenceTest, EndsAtMaxTokens) {
 }
 
 TEST_F(SequenceTest, ReadsWhatFollowsTheCacheAndShowsProcessorsAllOfIt) {
-  Session session(model_, {1, ""});
   PromptCache cache = make_prompt_cache(model_);
   const std::vector<int32_t> before = {9, 8};
   const BatchItem item = {before, &cache, LogitsFor::kNone};
-  session.forward(std::span(&item, 1));
+  session_.forward(std::span(&item, 1));
   std::vector<int32_t> shown;
   std::vector<std::pair<int64_t, int64_t>> progress;
   GenerateStepOptions options;
@@ -86,6 +88,61 @@ TEST_F(SequenceTest, WithoutTokensAPromptIsReadOnlyIntoTheCallersCache) {
     EXPECT_FALSE(sequence.accept({}));
   }
   EXPECT_FALSE(sequence.has_pending());
+}
+
+// Lets no token follow itself, by what it has kept of the tokens it was shown, and can throw after that.
+class NoRepeat : public LogitsProcessor {
+ public:
+  explicit NoRepeat(std::function<void()> last_act) : last_act_(std::move(last_act)) {}
+  void process(std::span<const int32_t> tokens, std::span<float> logits) override {
+    EXPECT_LT(kept_.size(), tokens.size()) << "shown the same tokens twice without a rollback";
+    kept_.insert(kept_.end(), tokens.begin() + static_cast<std::ptrdiff_t>(kept_.size()), tokens.end());
+    logits[static_cast<std::size_t>(kept_.back())] -= 100;
+    last_act_();
+  }
+  void rollback(int64_t n_tokens) override { kept_.resize(static_cast<std::size_t>(n_tokens)); }
+  std::unique_ptr<LogitsProcessor> clone() const override { return std::make_unique<NoRepeat>(*this); }
+
+ private:
+  std::function<void()> last_act_;
+  std::vector<int32_t> kept_;
+};
+
+// Three calls tell the progress, four process logits; each of them throws once.
+TEST_F(SequenceTest, AfterACallableThrowsTheSamePassCanBeRepeated) {
+  constexpr int kNever = 1000;
+  const auto answer = [&](int failing) {
+    int n_calls = 0;
+    const auto count = [&] {
+      if (n_calls++ == failing) throw std::runtime_error("once");
+    };
+    PromptCache cache = make_prompt_cache(model_);
+    GenerateStepOptions options;
+    options.max_tokens = 4;
+    options.seed = 5;
+    options.prefill_step_size = 2;
+    options.prompt_cache = &cache;
+    options.prompt_progress_callback = [&](int64_t, int64_t) { count(); };
+    options.logits_processors.add(std::make_unique<NoRepeat>(count));
+    options.sampler = make_sampler({.temperature = 1}, 512);
+    GenerateStep steps(session_, prompt_, std::move(options));
+    std::vector<std::pair<int32_t, std::vector<float>>> made;
+    int n_thrown = 0;
+    while (steps.has_next()) {
+      try {
+        const auto step = steps.next();
+        made.emplace_back(step->token, std::vector<float>(step->logprobs.begin(), step->logprobs.end()));
+      } catch (const std::runtime_error&) {
+        ++n_thrown;
+      }
+    }
+    EXPECT_EQ(n_thrown, failing == kNever ? 0 : 1);
+    EXPECT_EQ(cache.offset(), 8);
+    return made;
+  };
+  const auto undisturbed = answer(kNever);
+  ASSERT_EQ(undisturbed.size(), 4u);
+  for (int failing = 0; failing < 7; ++failing) EXPECT_TRUE(answer(failing) == undisturbed) << failing;
 }
 
 TEST_F(SequenceTest, LogitsThatSayNothingAreAnError) {
