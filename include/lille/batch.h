@@ -17,7 +17,7 @@ namespace lille {
 struct BatchOptions {
   int64_t completion_batch_size = 8;  ///< Most sequences in one pass, at least 1; memory grows with it.
   int64_t prefill_batch_size = 8;     ///< Most of them that read their prompt in it, at least 1.
-  std::stop_token cancel = {};        ///< Ends all of them; looked at between blocks of the model.
+  std::stop_token cancel = {};        ///< Ends all of them; looked at before a pass and between its blocks.
 };
 
 /// Answers to many prompts, a token of each at a time, in passes that all of them share. Prompts join and

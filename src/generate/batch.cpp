@@ -43,6 +43,7 @@ struct Item {
   int64_t uid;
   Sequence sequence;
   Answer answer;
+  std::vector<float> logits = {};  // (vocab_size) of the last pass; empty if it was not at the prompt's end
   bool has_ended = false;
 };
 
@@ -62,8 +63,9 @@ struct BatchGenerator::State {
 
   void admit();
   std::vector<Item*> choose();
-  void pass(std::span<Item* const> items, const std::stop_token& cancel);
-  void take(Item& item, std::span<const float> logits);
+  void pass(std::span<Item* const> items);
+  void read(std::span<Item* const> items);
+  void take(Item& item);
   void respond(Item& item, const std::optional<GenerateStepResult>& step);
   void fail(Item& item, Error error);
   bool uses(const PromptCache* cache) const;
@@ -89,29 +91,54 @@ std::vector<Item*> BatchGenerator::State::choose() {
   return chosen;
 }
 
-void BatchGenerator::State::pass(std::span<Item* const> items, const std::stop_token& cancel) {
+// One pass of the model for each type of cache. No sequence takes a token before all of them are through, so
+// that none is ahead of the others when `cancel` comes.
+void BatchGenerator::State::pass(std::span<Item* const> items) {
+  try {
+    for (const CacheType type : {CacheType::kF32, CacheType::kBF16}) {
+      std::vector<Item*> of_type;
+      std::ranges::copy_if(items, std::back_inserter(of_type),
+                           [type](Item* item) { return item->sequence.pending().cache->type() == type; });
+      read(of_type);
+    }
+  } catch (...) {
+    for (Item* item : items) {
+      item->sequence.withdraw();
+      item->has_ended = false;
+    }
+    responses.clear();
+    throw;
+  }
+  for (Item* item : items)
+    if (!item->has_ended) take(*item);
+}
+
+void BatchGenerator::State::read(std::span<Item* const> items) {
   if (items.empty()) return;
   std::vector<BatchItem> batch;
   for (Item* item : items) batch.push_back(item->sequence.pending());
   Logits logits;
   try {
-    logits = session.forward(batch, {cancel, {}, nullptr});
+    logits = session.forward(batch, {options.cancel, {}, nullptr});
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kCanceled) throw;
     if (items.size() == 1) return fail(*items.front(), error);
-    // Only the sequence at fault may end. Without `cancel`: none may be ahead of the others when it comes.
-    for (Item* const& item : items) pass(std::span(&item, 1), {});
+    // Only the sequence at fault may end.
+    for (Item* const& item : items) read(std::span(&item, 1));
     return;
   }
   int64_t row_idx = 0;
-  for (std::size_t idx = 0; idx < items.size(); ++idx)
-    take(*items[idx],
-         batch[idx].logits == LogitsFor::kNone ? std::span<const float>() : logits.row(row_idx++));
+  for (std::size_t idx = 0; idx < items.size(); ++idx) {
+    items[idx]->logits.clear();
+    if (batch[idx].logits == LogitsFor::kNone) continue;
+    const std::span<const float> row = logits.row(row_idx++);
+    items[idx]->logits.assign(row.begin(), row.end());
+  }
 }
 
-void BatchGenerator::State::take(Item& item, std::span<const float> logits) {
+void BatchGenerator::State::take(Item& item) {
   try {
-    if (const std::optional<GenerateStepResult> step = item.sequence.accept(logits)) respond(item, step);
+    if (const std::optional<GenerateStepResult> step = item.sequence.accept(item.logits)) respond(item, step);
   } catch (...) {
     fail(item, current_error());
   }
@@ -158,9 +185,10 @@ int64_t BatchGenerator::insert(std::span<const int32_t> prompt, StreamOptions op
 
 std::vector<BatchGenerator::Response> BatchGenerator::next() {
   State& state = *state_;
+  if (state.options.cancel.stop_requested()) raise(ErrorCode::kCanceled, "[batch_generate] canceled");
   state.ended.clear();
   state.admit();
-  state.pass(state.choose(), state.options.cancel);
+  state.pass(state.choose());
   for (const ItemPtr& item : state.running) {
     if (item->has_ended) continue;
     if (item->sequence.options().cancel.stop_requested())

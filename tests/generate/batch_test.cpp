@@ -1,8 +1,10 @@
 #include "lille/batch.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <stdexcept>
+#include <thread>
 
 #include "model/golden.h"
 
@@ -173,7 +175,7 @@ TEST_F(Batch, APromptThatFailsDoesNotDisturbTheOthers) {
   EXPECT_EQ(finished, (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8})) << "each is told once";
 }
 
-// The pass of all refuses caches of two types; one by one they run.
+// A pass with a cache of another model refuses all of its sequences; one by one the others run.
 TEST_F(Batch, WhatFailsTogetherRunsOneByOne) {
   PromptCache narrow(model_, CacheType::kBF16);
   Model toy = test::load_model(test::source_path("tests/golden/mlx/toy"));
@@ -217,6 +219,54 @@ TEST_F(Batch, CancelEndsAllOfThem) {
     batch_generate(session_, tokenizer_, std::move(all), {.cancel = source.get_token()});
   });
   EXPECT_EQ(n_tokens, 3);
+}
+
+TEST_F(Batch, CancelEndsThoseOfBothTypesOfCache) {
+  std::stop_source source;
+  PromptCache narrow(model_, CacheType::kBF16);
+  std::vector<BatchPrompt> all = prompts();
+  all[1].options.prompt_cache = &narrow;
+  int n_tokens = 0;
+  all[0].options.logits_processors = callable([&](std::span<const int32_t>, std::span<float>) {
+    if (++n_tokens == 3) source.request_stop();
+  });
+  BatchGenerator generator(session_, tokenizer_, {.cancel = source.get_token()});
+  for (BatchPrompt& prompt : all) generator.insert(prompt.tokens, std::move(prompt.options));
+  const auto run = [&] {
+    while (generator.n_sequences() > 0) generator.next();
+  };
+  test::expect_error(ErrorCode::kCanceled, "canceled", run);
+  EXPECT_EQ(n_tokens, 3);
+  const int64_t n_read = narrow.offset();
+  test::expect_error(ErrorCode::kCanceled, "canceled", run);
+  EXPECT_EQ(narrow.offset(), n_read);
+}
+
+// Wherever in the two passes it comes: prompts of one length are read in step or not at all.
+TEST_F(Batch, CancelLeavesNoSequenceAheadOfTheOthers) {
+  const std::vector<int32_t> prompt(400, 13);
+  for (int delay_ms = 0; delay_ms < 40; delay_ms += 3) {
+    std::stop_source source;
+    PromptCache wide(model_);
+    PromptCache narrow(model_, CacheType::kBF16);
+    BatchGenerator generator(session_, tokenizer_, {.cancel = source.get_token()});
+    for (PromptCache* cache : {&wide, &narrow}) {
+      StreamOptions options = sampled(1, 1000);
+      options.prefill_step_size = 50;
+      options.prompt_cache = cache;
+      generator.insert(prompt, options);
+    }
+    const std::jthread timer([source, delay_ms]() mutable {
+      std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms));
+      source.request_stop();
+    });
+    try {
+      while (generator.n_sequences() > 0) generator.next();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kCanceled);
+    }
+    EXPECT_EQ(wide.offset(), narrow.offset());
+  }
 }
 
 TEST_F(Batch, SequencesJoinAndLeaveBetweenPasses) {
