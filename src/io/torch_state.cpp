@@ -121,7 +121,8 @@ class TensorReader {
     return sizes;
   }
 
-  /// The last element must lie in the storage, and no two in one place.
+  /// The last element must lie in the storage, which must hold as many elements as the tensor. That some
+  /// share a place does no harm to a reader.
   void check_window(const TorchTensor& tensor) const {
     const auto text = [&] {
       return fmt::format("offset {}, shape {} and strides {} in {} elements", tensor.offset,
