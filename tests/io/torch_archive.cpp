@@ -38,7 +38,7 @@ std::size_t header_of(const std::string& zip, std::string_view signature, std::s
 std::string le(uint64_t value, int n_bytes) {
   std::string bytes;
   for (int byte_idx = 0; byte_idx < n_bytes; ++byte_idx)
-    bytes += static_cast<char>(value >> (8 * byte_idx) & 0xff);
+    bytes += static_cast<char>(byte_idx < 8 ? value >> (8 * byte_idx) & 0xff : 0);
   return bytes;
 }
 
