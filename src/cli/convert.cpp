@@ -17,6 +17,7 @@ struct ConvertArguments {
   std::string format = "gguf";
   std::string quantize;
   std::string dtype;
+  bool overwrite = false;
 };
 
 void to_gguf(const Model& model, const ConvertArguments& arguments) {
@@ -27,6 +28,10 @@ void to_gguf(const Model& model, const ConvertArguments& arguments) {
   options.add_bos_token = defaults.add_bos_token;
   options.temperature = defaults.temperature;
   options.top_p = defaults.top_p;
+  options.top_k = defaults.top_k;
+  options.min_p = defaults.min_p;
+  options.repetition_penalty = defaults.repetition_penalty;
+  options.overwrite = arguments.overwrite;
   options.n_threads = arguments.model.threads;
   options.on_warning = [](std::string_view message) { note(fmt::format("warning: {}", message)); };
   export_gguf(model, load_tokenizer(model), arguments.target, options);
@@ -91,6 +96,7 @@ void add_convert(CLI::App& program, const Environment& environment) {
       ->type_name("TYPE");
   command->add_option("--dtype", arguments->dtype, "F32, F16 or BF16 for all matrices. Default: as stored.")
       ->type_name("TYPE");
+  command->add_flag("--overwrite", arguments->overwrite, "Replace DST if it is there.");
   visit_options(arguments->model, [command](const OptionSpec& spec, auto& field) {
     if (spec.name != "model") add_option(*command, spec, field)->type_name(std::string(spec.value_name));
   });

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "io/gguf.h"
 #include "io/gguf_file_types.h"
 #include "io/gguf_model_args.h"
@@ -12,6 +13,7 @@
 #include "model/gguf_mixture.h"
 #include "model/lille.h"
 #include "model/matrix_rows.h"
+#include "model/model_source.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/merges.h"
@@ -58,6 +60,16 @@ void add_arguments(Metadata& metadata, const ModelArgs& args) {
   const auto base = static_cast<float>(args.rope_theta);
   metadata.emplace_back("llama.rope.freq_base", base);
   if (double{base} != args.rope_theta) metadata.emplace_back(kRopeThetaKey, args.rope_theta);
+}
+
+void add_sampling(Metadata& metadata, const GgufExportOptions& options) {
+  metadata.emplace_back("general.sampling.temp", options.temperature);
+  metadata.emplace_back("general.sampling.top_p", options.top_p);
+  if (options.top_k != 0)
+    metadata.emplace_back("general.sampling.top_k", static_cast<int32_t>(options.top_k));
+  if (options.min_p != 0) metadata.emplace_back("general.sampling.min_p", options.min_p);
+  if (options.repetition_penalty != 1)
+    metadata.emplace_back("general.sampling.penalty_repeat", options.repetition_penalty);
 }
 
 void add_tokenizer(Metadata& metadata, const Tokenizer& tokenizer, const TokenTables& tables,
@@ -211,6 +223,23 @@ void warn(const Model& model, const WarningCallback& on_warning) {
         "the rotary layout of the weights is not known and taken to be `interleaved`; --rope names another");
 }
 
+// The mapped weights of the model must not be replaced while they are read, nor lost.
+void check_target(const Model& model, const std::filesystem::path& path, bool overwrite) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return;
+  for (const std::filesystem::path& file : Access::parts(model).source->files())
+    if (std::filesystem::equivalent(file, path, ignored))
+      raise(ErrorCode::kInvalidArgument,
+            "[export_gguf] {}: expected another file than those of the model. Hint: name a new file",
+            printable_path(path));
+  if (!overwrite)
+    raise(
+        ErrorCode::kInvalidArgument,
+        "[export_gguf] {}: expected no such file yet, got one. Hint: name a new file, or allow to overwrite "
+        "this one",
+        printable_path(path));
+}
+
 std::optional<uint32_t> file_type(const std::string& type, const TensorList& list) {
   const std::string_view name = type.empty() ? dtype_name(list.main_type()) : std::string_view(type);
   for (const GgufFileTypeRow& row : kGgufFileTypes)
@@ -218,27 +247,31 @@ std::optional<uint32_t> file_type(const std::string& type, const TensorList& lis
   return std::nullopt;
 }
 
+Metadata general_metadata(const TensorList& list, const GgufExportOptions& options) {
+  constexpr uint32_t kQuantizationVersion = 2;
+  Metadata metadata = {{"general.architecture", std::string_view("llama")},
+                       {"general.type", std::string_view("model")}};
+  if (!options.name.empty()) metadata.emplace_back("general.name", std::string_view(options.name));
+  if (const std::optional<uint32_t> number = file_type(options.type, list))
+    metadata.emplace_back("general.file_type", *number);
+  if (list.is_quantised()) metadata.emplace_back("general.quantization_version", kQuantizationVersion);
+  return metadata;
+}
+
 }  // namespace
 
 void export_gguf(const Model& model, const Tokenizer& tokenizer, const std::filesystem::path& path,
                  const GgufExportOptions& options) {
+  check_target(model, path, options.overwrite);
   check_vocabulary(tokenizer, model.args());
   const RopeLayout layout = model.rope().layout;
   const bool permutes_qk = layout != RopeLayout::kInterleaved;
   ThreadPool pool(options.n_threads == 0 ? n_usable_cpus() : options.n_threads);
   const TensorList list(Access::parts(model), options, permutes_qk, pool);
   const TokenTables tables(tokenizer);
-  constexpr uint32_t kQuantizationVersion = 2;
 
-  Metadata metadata;
-  metadata.emplace_back("general.architecture", std::string_view("llama"));
-  metadata.emplace_back("general.type", std::string_view("model"));
-  if (!options.name.empty()) metadata.emplace_back("general.name", std::string_view(options.name));
-  if (const std::optional<uint32_t> number = file_type(options.type, list))
-    metadata.emplace_back("general.file_type", *number);
-  if (list.is_quantised()) metadata.emplace_back("general.quantization_version", kQuantizationVersion);
-  metadata.emplace_back("general.sampling.temp", options.temperature);
-  metadata.emplace_back("general.sampling.top_p", options.top_p);
+  Metadata metadata = general_metadata(list, options);
+  add_sampling(metadata, options);
   add_arguments(metadata, model.args());
   metadata.emplace_back(kRopeLayoutKey, rope_layout_name(layout));
   metadata.emplace_back(kQkPermutedKey, permutes_qk);

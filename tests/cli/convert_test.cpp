@@ -29,6 +29,33 @@ TEST_F(Convert, QuantisesAsAsked) {
   EXPECT_GT(info["storage"]["Q8_0"]["n_parameters"], 17'000'000);
 }
 
+TEST_F(Convert, SamplingSettingsComeAlong) {
+  const std::filesystem::path model = folder_.path() / "model";
+  std::filesystem::copy(tiny_model(), model);
+  folder_.write(
+      "model/generation_config.json",
+      R"({"temperature": 0.5, "top_p": 0.5, "top_k": 3, "min_p": 0.25, "repetition_penalty": 1.5})");
+  output_of({"convert", model, path(), "--dtype", "f32"});
+  const std::vector<std::string> ask = {"generate", "Once", "--seed", "4", "--max-tokens", "12", "--model"};
+  const auto answer_of = [&ask](const std::filesystem::path& of) {
+    std::vector<std::string> arguments = ask;
+    arguments.push_back(of);
+    return output_of(arguments);
+  };
+  EXPECT_EQ(answer_of(path()), answer_of(model));
+  folder_.write("model/generation_config.json", R"({"temperature": 0.5, "top_p": 0.5})");
+  EXPECT_NE(answer_of(path()), answer_of(model)) << "the settings would make no difference here";
+}
+
+TEST_F(Convert, ReplacesAFileOnlyWhenAsked) {
+  folder_.write("x.gguf", "mine");
+  expect_failure(kWrongUsage, "expected no such file yet, got one",
+                 {"convert", tiny_model(), path(), "--quantize", "q8_0"});
+  EXPECT_EQ(read_file(path()), "mine");
+  output_of({"convert", tiny_model(), path(), "--quantize", "q8_0", "--overwrite"});
+  EXPECT_NE(read_file(path()), "mine");
+}
+
 TEST_F(Convert, WhatCannotBeIsSaid) {
   expect_failure(kWrongUsage, "quantised in MLX's form, which GGUF does not have",
                  {"convert", tiny_model(), path()});

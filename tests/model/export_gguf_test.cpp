@@ -19,6 +19,7 @@ class ExportGguf : public testing::Test {
   }
 
   Model export_and_load(const Model& model, GgufExportOptions options) const {
+    options.overwrite = true;
     export_gguf(model, Tokenizer::load(model.path()), path(), options);
     return Model::load(path());
   }
@@ -50,6 +51,7 @@ TEST_F(ExportGguf, TheSameBytesAsTheTestsOwnWriterForRowsAndTokens) {
   const std::filesystem::path tiny = test::shared_path("checkpoints/lille-tiny");
   for (const RopeLayout layout : {RopeLayout::kInterleaved, RopeLayout::kHalf}) {
     const Model model = test::load_model(tiny, layout);
+    std::filesystem::remove(path());
     export_gguf(model, Tokenizer::load(tiny), path(), {});
     const std::filesystem::path other = folder_.path() / "other.gguf";
     test::GgufOfFolder(tiny, layout == RopeLayout::kHalf).with_tokenizer(tiny).save(other);
@@ -101,6 +103,7 @@ TEST_F(ExportGguf, IsDeterministic) {
   const Model model = Model::load(source());
   GgufExportOptions options;
   options.type = "Q8_0";
+  options.overwrite = true;
   std::string bytes;
   for (const int64_t n_threads : {1, 2, 5}) {
     options.n_threads = n_threads;
@@ -109,6 +112,28 @@ TEST_F(ExportGguf, IsDeterministic) {
     EXPECT_TRUE(bytes.empty() || written == bytes);
     bytes = written;
   }
+}
+
+TEST_F(ExportGguf, NothingIsReplacedUnasked) {
+  const Model model = Model::load(source());
+  const Tokenizer tokenizer = Tokenizer::load(source());
+  GgufExportOptions options;
+  options.type = "Q8_0";
+  const std::filesystem::path there = folder_.write("there.gguf", "mine");
+  test::expect_error(ErrorCode::kInvalidArgument, "expected no such file yet, got one",
+                     [&] { export_gguf(model, tokenizer, there, options); });
+  EXPECT_EQ(test::read_file(there), "mine");
+  options.overwrite = true;
+  export_gguf(model, tokenizer, there, options);
+  const std::string written = test::read_file(there);
+  // The model's own file, under another name too.
+  const std::filesystem::path link = folder_.path() / "link.gguf";
+  std::filesystem::create_symlink(there, link);
+  const Model read = Model::load(there);
+  for (const std::filesystem::path& own : {there, link})
+    test::expect_error(ErrorCode::kInvalidArgument, "expected another file than those of the model",
+                       [&] { export_gguf(read, tokenizer, own, options); });
+  EXPECT_EQ(test::read_file(there), written);
 }
 
 TEST_F(ExportGguf, RefusesWhatCannotBe) {
