@@ -2,15 +2,13 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "base/utf8.h"
-#include "lille/error.h"
+#include "harness.h"
 #include "lille/model_args.h"
 
 namespace {
 
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using lille::fuzz::check_message;
+using lille::fuzz::require;
 
 /// What the rest of the program relies on once a config was accepted; an Error here ends the run, as it
 /// should.
@@ -35,8 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t n_bytes) 
   try {
     check_args(lille::ModelArgs::from_json({reinterpret_cast<const char*>(data), n_bytes}, "config.json"));
   } catch (const lille::Error& error) {
-    const std::string_view message = error.what();
-    require(lille::is_valid_utf8(message) && message.find('\n') == message.npos && message.size() < 4000);
+    check_message(error);
   }
   return 0;
 }

@@ -1,38 +1,20 @@
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <string_view>
 
-#include "base/utf8.h"
+#include "harness.h"
 #include "io/gguf.h"
 #include "io/gguf_model_args.h"
-#include "lille/error.h"
 
 namespace {
 
+using lille::fuzz::check_message;
+using lille::fuzz::MemoryFile;
+using lille::fuzz::require;
+
 namespace fs = std::filesystem;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-/// A file in memory that has a path.
-class MemoryFile {
- public:
-  MemoryFile() : fd_(memfd_create("fuzz", MFD_CLOEXEC)) { require(fd_ >= 0); }
-  fs::path path() const { return "/proc/self/fd/" + std::to_string(fd_); }
-  void fill(std::string_view content) const {
-    require(ftruncate(fd_, 0) == 0);
-    require(pwrite(fd_, content.data(), content.size(), 0) == static_cast<ssize_t>(content.size()));
-  }
-
- private:
-  int fd_;
-};
 
 volatile unsigned sink = 0;
 
@@ -62,8 +44,7 @@ void expect_answer_or_message(Action action) {
   try {
     action();
   } catch (const lille::Error& error) {
-    const std::string_view message = error.what();
-    require(lille::is_valid_utf8(message) && message.find('\n') == message.npos && message.size() < 4000);
+    check_message(error);
   }
 }
 

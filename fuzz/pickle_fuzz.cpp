@@ -2,10 +2,9 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "base/utf8.h"
+#include "harness.h"
 #include "io/pickle.h"
 #include "io/torch_state.h"
-#include "lille/error.h"
 #include "tokenizer/vocabulary_files.h"
 
 namespace {
@@ -16,11 +15,7 @@ void read_or_refuse(Action&& action) {
   try {
     action();
   } catch (const lille::Error& error) {
-    const std::string_view message = error.what();
-    const bool is_right_kind =
-        error.code() == lille::ErrorCode::kCorruptFile || error.code() == lille::ErrorCode::kUnsupported;
-    if (!is_right_kind || !lille::is_valid_utf8(message) || message.find('\n') != std::string_view::npos)
-      std::abort();
+    lille::fuzz::check_refusal(error);
   }
 }
 

@@ -1,6 +1,3 @@
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -8,31 +5,16 @@
 #include <string>
 #include <string_view>
 
-#include "base/utf8.h"
+#include "harness.h"
 #include "io/safetensors.h"
-#include "lille/error.h"
 
 namespace {
 
+using lille::fuzz::check_message;
+using lille::fuzz::MemoryFile;
+using lille::fuzz::require;
+
 namespace fs = std::filesystem;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-/// A file in memory that has a path.
-class MemoryFile {
- public:
-  MemoryFile() : fd_(memfd_create("fuzz", MFD_CLOEXEC)) { require(fd_ >= 0); }
-  fs::path path() const { return "/proc/self/fd/" + std::to_string(fd_); }
-  void fill(std::string_view content) const {
-    require(ftruncate(fd_, 0) == 0);
-    require(pwrite(fd_, content.data(), content.size(), 0) == static_cast<ssize_t>(content.size()));
-  }
-
- private:
-  int fd_;
-};
 
 /// A checkpoint folder with the shards `a` and `b`, whose index is a memory file.
 class ShardFolder {
@@ -57,12 +39,6 @@ class ShardFolder {
 
   fs::path path_;
 };
-
-/// Whatever stands in a message must be one line of UTF-8.
-void check_message(const lille::Error& error) {
-  const std::string_view message = error.what();
-  require(lille::is_valid_utf8(message) && message.find('\n') == message.npos && message.size() < 4000);
-}
 
 void check_tensors(std::span<const lille::TensorView> tensors) {
   volatile unsigned sum = 0;

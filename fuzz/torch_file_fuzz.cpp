@@ -1,35 +1,16 @@
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <string_view>
 
-#include "base/utf8.h"
+#include "harness.h"
 #include "io/torch_file.h"
-#include "lille/error.h"
 
 namespace {
 
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-/// A file in memory that has a path.
-class MemoryFile {
- public:
-  MemoryFile() : fd_(memfd_create("fuzz", MFD_CLOEXEC)) { require(fd_ >= 0); }
-  std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(fd_); }
-  void fill(const uint8_t* data, std::size_t n_bytes) const {
-    require(ftruncate(fd_, 0) == 0);
-    require(pwrite(fd_, data, n_bytes, 0) == static_cast<ssize_t>(n_bytes));
-  }
-
- private:
-  int fd_;
-};
+using lille::fuzz::MemoryFile;
+using lille::fuzz::require;
 
 /// A file is read, or refused with a message that is one line of UTF-8; anything else is a finding.
 template <typename Action>
@@ -37,9 +18,7 @@ void read_or_refuse(Action&& action) {
   try {
     action();
   } catch (const lille::Error& error) {
-    const std::string_view message = error.what();
-    require(error.code() == lille::ErrorCode::kCorruptFile || error.code() == lille::ErrorCode::kUnsupported);
-    require(lille::is_valid_utf8(message) && message.find('\n') == message.npos && message.size() < 4000);
+    lille::fuzz::check_refusal(error);
   }
 }
 
@@ -59,7 +38,7 @@ void touch(const lille::TorchFile& file) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t n_bytes) {
   static const MemoryFile memory;
-  memory.fill(data, n_bytes);
+  memory.fill({reinterpret_cast<const char*>(data), n_bytes});
   read_or_refuse([] {
     const lille::TorchFile file(memory.path());
     touch(file);
