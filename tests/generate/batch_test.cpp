@@ -95,6 +95,28 @@ class Batch : public testing::Test {
     return answer;
   }
 
+  // The first n_prompts of prompts(), batched, against one after the other; the latter are made once.
+  void expect_own_runs(int64_t n_threads, int64_t size, std::size_t n_prompts) {
+    if (own_runs_.empty())
+      for (BatchPrompt& prompt : prompts()) own_runs_.push_back(alone(std::move(prompt)));
+    ASSERT_EQ(own_runs_[8].last.generation_tokens, 512 - 507 + 1) << "one of them ends with the context";
+    ASSERT_EQ(own_runs_[5].last.finish_reason, FinishReason::kStop) << "one of them has a stop string";
+    std::vector<BatchPrompt> some = prompts();
+    some.resize(n_prompts);
+    Session session(model_, {n_threads, ""});
+    const std::vector<BatchResult> results =
+        batch_generate(session, tokenizer_, std::move(some),
+                       {.completion_batch_size = size, .prefill_batch_size = 1 + size / 2});
+    ASSERT_EQ(results.size(), n_prompts);
+    for (std::size_t idx = 0; idx < n_prompts; ++idx) {
+      ASSERT_FALSE(results[idx].error) << results[idx].error->what();
+      expect_equal(results[idx].answer, own_runs_[idx],
+                   fmt::format("prompt {} of {}, {} at once, {} threads", idx, n_prompts, size, n_threads));
+    }
+  }
+
+  std::vector<WholeAnswer> own_runs_;
+
   static LogitsProcessors callable(std::function<void(std::span<const int32_t>, std::span<float>)> of) {
     LogitsProcessors processors;
     processors.add(make_processor(std::move(of)));
@@ -102,31 +124,16 @@ class Batch : public testing::Test {
   }
 };
 
-TEST_F(Batch, EqualsEachPromptsOwnRun) {
-  std::vector<WholeAnswer> wanted;
-  for (BatchPrompt& prompt : prompts()) wanted.push_back(alone(std::move(prompt)));
-  EXPECT_EQ(wanted[8].last.generation_tokens, 512 - 507 + 1) << "one of them ends with the context";
-  EXPECT_EQ(wanted[5].last.finish_reason, FinishReason::kStop) << "one of them has a stop string";
-  for (const int64_t n_threads : {1, 3}) {
-    Session session(model_, {n_threads, ""});
-    for (std::size_t n_prompts = 1; n_prompts <= wanted.size(); ++n_prompts) {
-      for (const int64_t size : {1, 2, 5, 9}) {
-        if (n_prompts != wanted.size() && (size != 5 || n_threads != 3)) continue;
-        std::vector<BatchPrompt> some = prompts();
-        some.resize(n_prompts);
-        const BatchOptions options = {.completion_batch_size = size, .prefill_batch_size = 1 + size / 2};
-        const std::vector<BatchResult> results =
-            batch_generate(session, tokenizer_, std::move(some), options);
-        ASSERT_EQ(results.size(), n_prompts);
-        for (std::size_t idx = 0; idx < n_prompts; ++idx) {
-          ASSERT_FALSE(results[idx].error) << results[idx].error->what();
-          expect_equal(
-              results[idx].answer, wanted[idx],
-              fmt::format("prompt {} of {}, {} at once, {} threads", idx, n_prompts, size, n_threads));
-        }
-      }
-    }
-  }
+TEST_F(Batch, EqualsEachPromptsOwnRunOnOneThread) {
+  for (const int64_t size : {1, 2, 5, 9}) expect_own_runs(1, size, 9);
+}
+
+TEST_F(Batch, EqualsEachPromptsOwnRunOnThreeThreads) {
+  for (const int64_t size : {1, 2, 5, 9}) expect_own_runs(3, size, 9);
+}
+
+TEST_F(Batch, EqualsEachPromptsOwnRunForAnyNumberOfPrompts) {
+  for (std::size_t n_prompts = 1; n_prompts < 9; ++n_prompts) expect_own_runs(3, 5, n_prompts);
 }
 
 TEST_F(Batch, NoPromptsNoResults) { EXPECT_TRUE(batch_generate(session_, tokenizer_, {}).empty()); }
