@@ -20,11 +20,30 @@ struct ConvertArguments {
   bool overwrite = false;
 };
 
+// "NAME" of OWNER/NAME, whose folder is called after a commit; else what the folder or file is called.
+std::string model_name(const std::string& named, const Model& model) {
+  std::error_code ignored;
+  const bool is_here = std::filesystem::exists(named, ignored);
+  const std::filesystem::path path =
+      is_here ? model.path().lexically_normal() : std::filesystem::path(named.substr(0, named.find('@')));
+  return path.filename().string();
+}
+
+// The template that is written is Lille's, so one that is not must not vanish unseen.
+void warn_of_chat_template(const Model& model) {
+  try {
+    check_chat_template(model.path());
+  } catch (const Error& error) {
+    note(
+        fmt::format("warning: the file gets Lille's chat template instead of the model's: {}", error.what()));
+  }
+}
+
 void to_gguf(const Model& model, const ConvertArguments& arguments) {
   const GenerationDefaults defaults = load_generation_defaults(model.path());
   GgufExportOptions options;
   options.type = arguments.quantize.empty() ? arguments.dtype : arguments.quantize;
-  options.name = model.path().lexically_normal().filename().string();
+  options.name = model_name(arguments.model.model, model);
   options.add_bos_token = defaults.add_bos_token;
   options.temperature = defaults.temperature;
   options.top_p = defaults.top_p;
@@ -34,6 +53,7 @@ void to_gguf(const Model& model, const ConvertArguments& arguments) {
   options.overwrite = arguments.overwrite;
   options.n_threads = arguments.model.threads;
   options.on_warning = [](std::string_view message) { note(fmt::format("warning: {}", message)); };
+  warn_of_chat_template(model);
   export_gguf(model, load_tokenizer(model), arguments.target, options);
 }
 

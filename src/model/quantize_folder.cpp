@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -77,6 +78,10 @@ class FloatParameter {
     rounded_.resize(values.size() * n_bytes);
     for (std::size_t idx = 0; idx < values.size(); ++idx) {
       const uint16_t half = dtype == DType::kF16 ? f32_to_f16(values[idx]) : f32_to_bf16(values[idx]);
+      if (dtype == DType::kF16 && std::isfinite(values[idx]) && std::isinf(f16_to_f32(half)))
+        raise(ErrorCode::kInvalidArgument,
+              "[quantize] {}: {}: expected numbers that float16 holds, got {}. Hint: use bfloat16 or float32",
+              view.file, printable(view.name), values[idx]);
       const void* from = dtype == DType::kF32 ? static_cast<const void*>(&values[idx]) : &half;
       std::memcpy(rounded_.data() + idx * n_bytes, from, n_bytes);
     }
@@ -234,7 +239,15 @@ QuantizeReport quantize_folder(const fs::path& source, const fs::path& destinati
   Quantizer quantizer(options);
   int64_t n_done = 0;
   for (const ParameterSpec& spec : table) {
-    quantizer.add(spec, *by_name.at(spec.name + ".weight"));
+    const auto weight = by_name.find(spec.name + ".weight");
+    // match_parameters takes q_proj, k_proj and v_proj for it.
+    if (weight == by_name.end())
+      raise(
+          ErrorCode::kUnsupported,
+          "[quantize] {}: expected {}.weight in one tensor, got it in parts. Hint: lille convert SRC x.gguf "
+          "--quantize reads such a folder",
+          printable_path(source), spec.name);
+    quantizer.add(spec, *weight->second);
     if (options.on_progress) options.on_progress(++n_done, static_cast<int64_t>(table.size()));
   }
   const QuantizeReport report = quantizer.report();

@@ -47,6 +47,15 @@ TEST_F(Convert, SamplingSettingsComeAlong) {
   EXPECT_NE(answer_of(path()), answer_of(model)) << "the settings would make no difference here";
 }
 
+TEST_F(Convert, AnotherChatTemplateDoesNotVanishUnseen) {
+  const std::filesystem::path model = folder_.path() / "model";
+  std::filesystem::copy(tiny_model(), model);
+  folder_.write("model/chat_template.jinja", "{{ messages }} [INST]");
+  const Finished finished = run_lille({"convert", model, path(), "--quantize", "q8_0"});
+  EXPECT_EQ(finished.exit_code, 0);
+  EXPECT_NE(finished.err.find("gets Lille's chat template instead of the model's"), std::string::npos);
+}
+
 TEST_F(Convert, ReplacesAFileOnlyWhenAsked) {
   folder_.write("x.gguf", "mine");
   expect_failure(kWrongUsage, "expected no such file yet, got one",

@@ -92,6 +92,58 @@ TEST(QuantizeFolder, KeepsTheFilesAndTheKeysOfTheSource) {
                      [&] { quantize_folder(source, source, {.overwrite = true}); });
 }
 
+// The checkpoint toy in `folder`, with its tensors as `change` wants them.
+template <typename Change>
+void write_toy(const fs::path& folder, Change&& change) {
+  const fs::path toy = test::source_path("tests/golden/mlx/toy");
+  fs::create_directory(folder);
+  fs::copy_file(toy / "config.json", folder / "config.json");
+  const SafetensorsFile file(toy / "model.safetensors");
+  std::vector<TensorToSave> tensors;
+  for (const TensorView& view : file.tensors())
+    change(TensorToSave{view.name, view.dtype, view.shape, view.bytes}, tensors);
+  save_safetensors(folder / "model.safetensors", tensors);
+}
+
+TEST(QuantizeFolder, PartsOfQkvProjAreRefusedByName) {
+  const test::TemporaryFolder around;
+  const fs::path source = around.path() / "split";
+  write_toy(source, [](TensorToSave tensor, std::vector<TensorToSave>& tensors) {
+    const std::size_t at = tensor.name.find("qkv_proj");
+    if (at == tensor.name.npos) return tensors.push_back(tensor);
+    // toy: four query heads and two of keys and values each, of 32.
+    std::size_t begin = 0;
+    for (const auto& [part, n_rows] :
+         {std::pair("q_proj", 128), std::pair("k_proj", 64), std::pair("v_proj", 64)}) {
+      const auto n_bytes = static_cast<std::size_t>(n_rows) * 128 * sizeof(float);
+      TensorToSave piece = tensor;
+      piece.name.replace(at, 8, part);
+      piece.shape[0] = n_rows;
+      piece.bytes = tensor.bytes.subspan(begin, n_bytes);
+      tensors.push_back(piece);
+      begin += n_bytes;
+    }
+  });
+  EXPECT_NO_THROW(Model::load(source));
+  test::expect_error(ErrorCode::kUnsupported, "qkv_proj.weight in one tensor, got it in parts",
+                     [&] { quantize_folder(source, around.path() / "out", {}); });
+  EXPECT_FALSE(fs::exists(around.path() / "out"));
+}
+
+TEST(QuantizeFolder, NumbersThatFloat16DoesNotHoldAreNoInfinities) {
+  const test::TemporaryFolder around;
+  const fs::path source = around.path() / "large";
+  const std::vector<float> large(128, 70000.0F);
+  write_toy(source, [&large](TensorToSave tensor, std::vector<TensorToSave>& tensors) {
+    if (tensor.name == "transformer.norm.weight") tensor.bytes = std::as_bytes(std::span(large));
+    tensors.push_back(tensor);
+  });
+  test::expect_error(
+      ErrorCode::kInvalidArgument, "transformer.norm.weight: expected numbers that float16 holds, got 70000",
+      [&] { quantize_folder(source, around.path() / "out", {.scale_type = ScaleType::kF16}); });
+  EXPECT_NO_THROW(quantize_folder(source, around.path() / "out", {.scale_type = ScaleType::kBF16}));
+}
+
 TEST(QuantizeFolder, MatricesWhoseRowsNoGroupDividesStayFloat) {
   // n_embd 240: only down_proj, with rows of 512, has whole groups of 64.
   const test::TemporaryFolder around;
