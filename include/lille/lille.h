@@ -14,7 +14,6 @@
 #include "lille/overflow.h"
 #include "lille/perplexity.h"
 #include "lille/prompt_cache.h"
-#include "lille/quantize.h"
 #include "lille/random.h"
 #include "lille/sampler.h"
 #include "lille/tokenizer.h"

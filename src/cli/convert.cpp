@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/cli.h"
+#include "io/gguf.h"
 #include "lille/generate.h"
 
 namespace lille::cli {
@@ -14,7 +15,7 @@ namespace {
 struct ConvertArguments {
   ModelOptions model;
   std::string target;
-  std::string format = "gguf";
+  std::string format;
   std::string quantize;
   std::string dtype;
   bool overwrite = false;
@@ -35,11 +36,14 @@ void warn_of_chat_template(const Model& model) {
     check_chat_template(model.path());
   } catch (const Error& error) {
     note(
-        fmt::format("warning: the file gets Lille's chat template instead of the model's: {}", error.what()));
+        fmt::format("warning: the copy gets Lille's chat template instead of the model's: {}", error.what()));
   }
 }
 
 void to_gguf(const Model& model, const ConvertArguments& arguments) {
+  if (!arguments.quantize.empty() && !arguments.dtype.empty())
+    raise(ErrorCode::kInvalidArgument,
+          "--quantize: expected it or --dtype, got both. Hint: --quantize decides all types");
   const GenerationDefaults defaults = load_generation_defaults(model.path());
   GgufExportOptions options;
   options.type = arguments.quantize.empty() ? arguments.dtype : arguments.quantize;
@@ -57,21 +61,63 @@ void to_gguf(const Model& model, const ConvertArguments& arguments) {
   export_gguf(model, load_tokenizer(model), arguments.target, options);
 }
 
+void to_folder(const Model& model, const ConvertArguments& arguments, FolderExportOptions options) {
+  options.dtype = float_type_from_name(arguments.dtype);
+  if (model.rope().source != RopeSource::kDefault) options.rope_layout = model.rope().layout;
+  options.overwrite = arguments.overwrite;
+  options.n_threads = arguments.model.threads;
+  // Beside a folder's or a .pt file's weights the template is a file, which is copied.
+  if (GgufFile::is_gguf(model.path())) warn_of_chat_template(model);
+  FolderExportReport report;
+  {
+    ProgressBar bar("convert");
+    options.on_progress = [&bar](int64_t n_done, int64_t n_parameters) { bar.show(n_done, n_parameters); };
+    report = export_folder(model.path(), arguments.target, options);
+  }
+  if (report.n_dequantised > 0)
+    note(fmt::format("{} quantised matrices were written as {}{}", report.n_dequantised,
+                     options.dtype ? arguments.dtype : "F32, which holds their values exactly",
+                     options.dtype ? "" : "; --dtype BF16 halves that"));
+  if (report.n_kept > 0)
+    note(fmt::format("{} matrices stay float: groups of {} do not divide their rows", report.n_kept,
+                     options.quantization->group_size));
+}
+
+void to_hf(const Model& model, const ConvertArguments& arguments) {
+  if (!arguments.quantize.empty())
+    raise(ErrorCode::kInvalidArgument,
+          "--quantize: expected nothing for a folder in the form hf, whose weights are floats, got \"{}\". "
+          "Hint: --format mlx or gguf",
+          printable(arguments.quantize));
+  to_folder(model, arguments, {.form = FolderForm::kHf});
+}
+
+// BITS or BITS,GROUP.
+LayerQuantization parse_setting(const std::string& text) {
+  const std::size_t comma = text.find(',');
+  const OptionSpec bits = {"quantize", "", "BITS[,GROUP]", "", 2, 8, ""};
+  const OptionSpec group_size = {"quantize", "", "BITS[,GROUP]", "", 32, 128, ""};
+  LayerQuantization setting;
+  setting.bits = parse_number<int64_t>(text.substr(0, comma), bits);
+  if (comma != text.npos) setting.group_size = parse_number<int64_t>(text.substr(comma + 1), group_size);
+  return setting;
+}
+
+void to_mlx(const Model& model, const ConvertArguments& arguments) {
+  FolderExportOptions options = {.form = FolderForm::kMlx};
+  if (!arguments.quantize.empty()) options.quantization = parse_setting(arguments.quantize);
+  to_folder(model, arguments, options);
+}
+
 /// A form that can be written.
 struct Format {
   std::string_view name;
   void (*write)(const Model& model, const ConvertArguments& arguments);
 };
 
-constexpr std::array<Format, 1> kFormats = {{{"gguf", to_gguf}}};
+constexpr std::array<Format, 3> kFormats = {{{"hf", to_hf}, {"mlx", to_mlx}, {"gguf", to_gguf}}};
 
-std::string format_names() {
-  std::string names;
-  for (const Format& format : kFormats) names += fmt::format("{}{}", names.empty() ? "" : ", ", format.name);
-  return names;
-}
-
-// Types are written in capitals in GGUF; a user may not.
+// Types are written in capitals; a user may not.
 std::string upper(std::string text) {
   for (char& character : text)
     if (character >= 'a' && character <= 'z') character = static_cast<char>(character - 'a' + 'A');
@@ -81,19 +127,16 @@ std::string upper(std::string text) {
 void run_convert(ConvertArguments arguments, const Environment& environment) {
   arguments.quantize = upper(arguments.quantize);
   arguments.dtype = upper(arguments.dtype);
-  if (!arguments.quantize.empty() && !arguments.dtype.empty())
-    raise(ErrorCode::kInvalidArgument,
-          "--quantize: expected it or --dtype, got both. Hint: --quantize decides all types");
   const OptionSpec dtypes = {"dtype", "", "TYPE", "", 0, 0, "F32|F16|BF16"};
   check_choice(dtypes, arguments.dtype);
+  if (arguments.format.empty())
+    arguments.format =
+        upper(std::filesystem::path(arguments.target).extension().string()) == ".GGUF" ? "gguf" : "hf";
   for (const Format& format : kFormats) {
     if (format.name != arguments.format) continue;
     format.write(load_model(arguments.model, environment), arguments);
     print(fmt::format("wrote {}\n", printable_path(arguments.target)));
-    return;
   }
-  raise(ErrorCode::kInvalidArgument, "--format: expected one of {}, got \"{}\"", format_names(),
-        printable(arguments.format));
 }
 
 }  // namespace
@@ -101,20 +144,26 @@ void run_convert(ConvertArguments arguments, const Environment& environment) {
 void add_convert(CLI::App& program, const Environment& environment) {
   CLI::App* command = program.add_subcommand("convert", "Writes a model in another form.");
   const auto arguments = std::make_shared<ConvertArguments>();
-  command->add_option("source", arguments->model.model, "The model: a folder or a GGUF file.")
+  command->add_option("source", arguments->model.model, "The model: a folder, a GGUF file or a .pt file.")
       ->required()
       ->type_name("SRC");
-  command->add_option("target", arguments->target, "What is written: for gguf, a file.")
+  command->add_option("target", arguments->target, "What is written: a folder, or for gguf a file.")
       ->required()
       ->type_name("DST");
-  command->add_option("--format", arguments->format, "Form to write: " + format_names() + ".")
-      ->type_name("FORM");
+  CLI::Option* format = command->add_option(
+      "--format", arguments->format,
+      "Form to write. Default: gguf if DST ends in .gguf, else hf, which mlx-lm reads too.");
+  format->type_name("FORM");
+  add_choices(*format, "hf|mlx|gguf");
   command
-      ->add_option(
-          "--quantize", arguments->quantize,
-          "Q8_0, Q4_0, Q5_0, Q4_K_M or Q6_K, as llama.cpp's quantiser mixes types. Default: as stored.")
-      ->type_name("TYPE");
-  command->add_option("--dtype", arguments->dtype, "F32, F16 or BF16 for all matrices. Default: as stored.")
+      ->add_option("--quantize", arguments->quantize,
+                   "For mlx, bits and perhaps the group: 4 or 8,32. For gguf Q8_0, Q4_0, Q5_0, Q4_K_M or "
+                   "Q6_K, as llama.cpp's quantiser mixes types. Default: as stored.")
+      ->type_name("HOW");
+  command
+      ->add_option("--dtype", arguments->dtype,
+                   "F32, F16 or BF16 for all matrices; with --format mlx --quantize for scales, biases and "
+                   "norms. Default: as stored, and F32 for quantised weights that become floats.")
       ->type_name("TYPE");
   command->add_flag("--overwrite", arguments->overwrite, "Replace DST if it is there.");
   visit_options(arguments->model, [command](const OptionSpec& spec, auto& field) {

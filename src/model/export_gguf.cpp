@@ -151,16 +151,16 @@ class TensorList {
                             : gguf_mixture(options_.type, role, layer_idx, parts_.args.n_layer, stored.n_in);
     is_quantised_ = is_quantised_ || dtype_block_elements(dtype) > 1;
     n_weights_[dtype] += rows.n * stored.n_in;
-    tensors_.push_back({name + ".weight", dtype, {rows.n, stored.n_in}, [this, rows, dtype] {
+    tensors_.push_back({name + ".weight", dtype, {rows.n, stored.n_in}, [this, rows, dtype, name] {
                           const OwnedMatrix owned =
                               copy_rows(*rows.linear, rows.first, rows.n, rows.permuted_head_dim);
-                          return encode_matrix(owned.matrix, dtype, pool_);
+                          return encode_matrix(owned.matrix, dtype, name, pool_);
                         }});
   }
 
   // llama.cpp takes norms in float32 only; the values are the same.
   void add_norm(const std::string& name, const ops::NormWeight& norm) {
-    tensors_.push_back({name + ".weight", DType::kF32, {norm.n}, [this, norm] {
+    tensors_.push_back({name + ".weight", DType::kF32, {norm.n}, [this, norm, name] {
                           kernels::WeightMatrix row;
                           row.kind = norm.kind == kernels::FloatKind::kF32   ? kernels::WeightKind::kF32
                                      : norm.kind == kernels::FloatKind::kF16 ? kernels::WeightKind::kF16
@@ -168,7 +168,7 @@ class TensorList {
                           row.data = norm.data;
                           row.n_out = 1;
                           row.n_in = norm.n;
-                          return encode_matrix(row, DType::kF32, pool_);
+                          return encode_matrix(row, DType::kF32, name, pool_);
                         }});
   }
 

@@ -55,6 +55,8 @@ class GgufSource : public ModelSource {
 
   bool has_permuted_qk() const override { return lille::has_permuted_qk(file_); }
 
+  bool has_widened_norms() const override { return true; }
+
   std::vector<std::filesystem::path> files() const override { return {file_.path()}; }
 
  private:

@@ -31,7 +31,7 @@ void copy_row(std::vector<std::byte>& to, int64_t to_row, const void* from, int6
 
 template <typename Element>
 std::vector<std::byte> convert(const kernels::WeightMatrix& matrix, ThreadPool& pool,
-                               Element (*narrow)(float), float (*widen)(Element)) {
+                               Element (*narrow)(float), float (*widen)(Element), std::string_view type) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(matrix.n_out * matrix.n_in) * sizeof(Element));
   for_each_row(matrix, pool, [&](int64_t row_idx, std::span<const float> row) {
     std::byte* out = bytes.data() + row_idx * matrix.n_in * static_cast<int64_t>(sizeof(Element));
@@ -39,12 +39,20 @@ std::vector<std::byte> convert(const kernels::WeightMatrix& matrix, ThreadPool& 
       const Element element = narrow(value);
       if (!std::isfinite(widen(element)))
         raise(ErrorCode::kInvalidArgument,
-              "[export_gguf] a weight of {} is too large for its type. Hint: BF16 and F32 hold it", value);
+              "expected numbers that {} holds, got {}. Hint: use bfloat16 or float32", type, value);
       std::memcpy(out, &element, sizeof(Element));
       out += sizeof(Element);
     }
   });
   return bytes;
+}
+
+std::vector<std::byte> encode(const kernels::WeightMatrix& matrix, DType dtype, ThreadPool& pool) {
+  const auto keep = [](float value) { return value; };
+  if (dtype == DType::kF32) return convert<float>(matrix, pool, keep, keep, "float32");
+  if (dtype == DType::kF16) return convert<uint16_t>(matrix, pool, f32_to_f16, f16_to_f32, "float16");
+  if (dtype == DType::kBF16) return convert<uint16_t>(matrix, pool, f32_to_bf16, bf16_to_f32, "bfloat16");
+  return quantize_blocks(matrix, weight_kind(dtype).value(), pool);
 }
 
 }  // namespace
@@ -85,16 +93,17 @@ OwnedMatrix copy_rows(const Linear& linear, int64_t first, int64_t n, int64_t pe
   return owned;
 }
 
-std::vector<std::byte> encode_matrix(const kernels::WeightMatrix& matrix, DType dtype, ThreadPool& pool) {
+std::vector<std::byte> encode_matrix(const kernels::WeightMatrix& matrix, DType dtype, std::string_view name,
+                                     ThreadPool& pool) {
   if (gguf_dtype(matrix.kind) == dtype) {
     const auto* data = static_cast<const std::byte*>(matrix.data);
     return {data, data + matrix.n_out * kernels::row_bytes(matrix)};
   }
-  const auto keep = [](float value) { return value; };
-  if (dtype == DType::kF32) return convert<float>(matrix, pool, keep, keep);
-  if (dtype == DType::kF16) return convert<uint16_t>(matrix, pool, f32_to_f16, f16_to_f32);
-  if (dtype == DType::kBF16) return convert<uint16_t>(matrix, pool, f32_to_bf16, bf16_to_f32);
-  return quantize_blocks(matrix, weight_kind(dtype).value(), pool);
+  try {
+    return encode(matrix, dtype, pool);
+  } catch (const Error& error) {
+    raise(error.code(), "[convert] {}: {}", name, error.what());
+  }
 }
 
 std::optional<DType> gguf_dtype(kernels::WeightKind kind) noexcept {

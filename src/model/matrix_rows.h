@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/dtype.h"
@@ -27,9 +28,11 @@ OwnedMatrix copy_rows(const Linear& linear, int64_t first, int64_t n, int64_t pe
 
 /// A matrix as the bytes of one of GGUF's types: copied where it is stored so already, otherwise converted
 /// through float32.
+/// @param name  of the tensor, for messages.
 /// @throws Error(kInvalidArgument) for a weight that is NaN, infinite or too large for the type; as
 ///   quantize_blocks.
-std::vector<std::byte> encode_matrix(const kernels::WeightMatrix& matrix, DType dtype, ThreadPool& pool);
+std::vector<std::byte> encode_matrix(const kernels::WeightMatrix& matrix, DType dtype, std::string_view name,
+                                     ThreadPool& pool);
 
 /// The type of GGUF in which a matrix is stored; nothing for MLX's form.
 std::optional<DType> gguf_dtype(kernels::WeightKind kind) noexcept;

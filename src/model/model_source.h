@@ -39,6 +39,8 @@ class ModelSource {
   virtual std::vector<NamedTensor> tensors(const WarningCallback& on_warning) const = 0;
   /// Whether the rows of q_proj and k_proj stand in llama.cpp's order (ops::unpermute_heads).
   virtual bool has_permuted_qk() const { return false; }
+  /// Whether norms are in F32 whatever they were, as llama.cpp wants them.
+  virtual bool has_widened_norms() const { return false; }
   /// The files on which arguments and weights depend.
   virtual std::vector<std::filesystem::path> files() const = 0;
 };

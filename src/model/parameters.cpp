@@ -338,4 +338,10 @@ Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> pa
   return transformer;
 }
 
+Linear bind_matrix(const ModelArgs& args, const Parameter& parameter, bool has_permuted_qk) {
+  Linear linear;
+  Binder{args, has_permuted_qk}.bind(linear, parameter);
+  return linear;
+}
+
 }  // namespace lille

@@ -72,4 +72,7 @@ std::vector<Parameter> match_parameters(std::span<const ParameterSpec> table,
 Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> parameters,
                             bool has_permuted_qk);
 
+/// One matrix, as bind_parameters binds it.
+Linear bind_matrix(const ModelArgs& args, const Parameter& parameter, bool has_permuted_qk);
+
 }  // namespace lille

@@ -65,10 +65,42 @@ TEST_F(Convert, ReplacesAFileOnlyWhenAsked) {
   EXPECT_NE(read_file(path()), "mine");
 }
 
+TEST_F(Convert, AFolderUnlessTheNameEndsInGguf) {
+  const std::filesystem::path hf = folder_.path() / "hf";
+  const Finished finished = run_lille({"convert", tiny_model(), hf, "--rope", "interleaved"});
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_EQ(finished.out, "wrote " + hf.string() + "\n");
+  EXPECT_NE(finished.err.find("61 quantised matrices were written as F32"), std::string::npos);
+  const nlohmann::json info = nlohmann::json::parse(output_of({"info", "--json", "--model", hf}));
+  EXPECT_EQ(info["form"], "safetensors folder");
+  EXPECT_EQ(info["rope_layout_source"], "config");
+  EXPECT_EQ(output_of({"generate", "Once upon a time", "--model", hf, "--temp", "0", "--max-tokens", "8"}),
+            output_of({"generate", "Once upon a time", "--temp", "0", "--max-tokens", "8"}));
+  expect_failure(kWrongUsage, "expected no such folder yet", {"convert", tiny_model(), hf});
+
+  // The same codes on both ways.
+  const std::filesystem::path mlx = folder_.path() / "mlx";
+  const std::filesystem::path quantised = folder_.path() / "quantised";
+  output_of({"convert", hf, mlx, "--format", "mlx", "--quantize", "4,32", "--dtype", "bf16"});
+  output_of({"quantize", hf, quantised, "--bits", "4", "--group-size", "32", "--dtype", "bfloat16"});
+  EXPECT_TRUE(read_file(mlx / "model.safetensors") == read_file(quantised / "model.safetensors"));
+  EXPECT_EQ(read_file(mlx / "config.json"), read_file(quantised / "config.json"));
+  output_of({"convert", hf, mlx, "--format", "mlx", "--overwrite", "--dtype", "f16"});
+  EXPECT_EQ(nlohmann::json::parse(output_of({"info", "--json", "--model", mlx}))["form"],
+            "safetensors folder");
+}
+
 TEST_F(Convert, WhatCannotBeIsSaid) {
+  const std::filesystem::path folder = folder_.path() / "folder";
+  expect_failure(kWrongUsage, "Hint: --format mlx or gguf",
+                 {"convert", tiny_model(), folder, "--quantize", "4"});
+  expect_failure(kWrongUsage, "--quantize: expected a whole number from 2 to 8, got \"Q8_0\"",
+                 {"convert", tiny_model(), folder, "--format", "mlx", "--quantize", "q8_0"});
+  expect_failure(kWrongUsage, "got 8-bit codes",
+                 {"convert", tiny_model(), folder, "--format", "mlx", "--quantize", "4"});
   expect_failure(kWrongUsage, "quantised in MLX's form, which GGUF does not have",
                  {"convert", tiny_model(), path()});
-  expect_failure(kWrongUsage, "--format: expected one of gguf, got \"onnx\"",
+  expect_failure(kWrongUsage, "--format: expected hf, mlx or gguf, got \"onnx\"",
                  {"convert", tiny_model(), path(), "--format", "onnx"});
   expect_failure(kWrongUsage, "--dtype: expected", {"convert", tiny_model(), path(), "--dtype", "q8_0"});
   expect_failure(kWrongUsage, "type: expected one of F32",

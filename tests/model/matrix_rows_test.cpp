@@ -40,9 +40,9 @@ TEST(MatrixRows, ConvertsExactlyWhatTheTypeHolds) {
   ThreadPool pool(2);
   const std::vector<float> values = {1, -0.5F, 0.25F, 1024};
   const kernels::WeightMatrix matrix = matrix_of(values, 2);
-  EXPECT_EQ(floats(encode_matrix(matrix, DType::kF32, pool)), values);
+  EXPECT_EQ(floats(encode_matrix(matrix, DType::kF32, "w", pool)), values);
   for (const DType dtype : {DType::kF16, DType::kBF16}) {
-    const std::vector<std::byte> bytes = encode_matrix(matrix, dtype, pool);
+    const std::vector<std::byte> bytes = encode_matrix(matrix, dtype, "w", pool);
     ASSERT_EQ(bytes.size(), 8u);
     for (std::size_t idx = 0; idx < 4; ++idx) {
       const auto bits = load_unaligned<uint16_t>(bytes.data() + 2 * idx);
@@ -54,11 +54,13 @@ TEST(MatrixRows, ConvertsExactlyWhatTheTypeHolds) {
 TEST(MatrixRows, RefusesWhatTheTypeCannotHold) {
   ThreadPool pool(1);
   const std::vector<float> large = {1, 70000};
-  test::expect_error(ErrorCode::kInvalidArgument, "a weight of 70000 is too large",
-                     [&] { encode_matrix(matrix_of(large, 2), DType::kF16, pool); });
+  test::expect_error(ErrorCode::kInvalidArgument,
+                     "[convert] out_proj: expected numbers that float16 holds, got 70000",
+                     [&] { encode_matrix(matrix_of(large, 2), DType::kF16, "out_proj", pool); });
   const std::vector<float> nan = {1, NAN};
-  test::expect_error(ErrorCode::kInvalidArgument, "expected a finite number",
-                     [&] { encode_matrix(matrix_of(nan, 2), DType::kBF16, pool); });
+  test::expect_error(ErrorCode::kInvalidArgument,
+                     "out_proj: [quantize] weight (0, 1): expected a finite number",
+                     [&] { encode_matrix(matrix_of(nan, 2), DType::kBF16, "out_proj", pool); });
 }
 
 }  // namespace

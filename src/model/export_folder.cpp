@@ -1,0 +1,168 @@
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_folder.h"
+#include "base/check.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "io/gguf.h"
+#include "io/json.h"
+#include "lille/generate.h"
+#include "model/export_tensors.h"
+
+namespace lille {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConfig = "config.json";
+constexpr const char* kGenerationConfig = "generation_config.json";
+constexpr std::size_t kMaxConfigBytes = 16 << 20;
+
+/// What a model's folder holds beside weights and config.json.
+constexpr std::array<const char*, 11> kCopiedFiles = {"vocab.json",
+                                                      "merges.txt",
+                                                      "tokenizer.json",
+                                                      "tokenizer_config.json",
+                                                      "special_tokens_map.json",
+                                                      "added_tokens.json",
+                                                      "Hastings.pkl",
+                                                      "chat_template.jinja",
+                                                      "chat_template.json",
+                                                      kGenerationConfig,
+                                                      "LICENSE"};
+
+/// config.json with everything that the source's has, if it has one, and what is known of the copy.
+std::string config_text(const ModelSource& source, ModelArgs args, const FolderExportOptions& options,
+                        const ExportTensors& tensors) {
+  nlohmann::json config = nlohmann::json::object();
+  for (const fs::path& path : source.files()) {
+    if (path.filename() != kConfig) continue;
+    const std::string file = printable_path(path);
+    config = parse_json_object(read_text_file(path, kMaxConfigBytes), {"load_config", file});
+  }
+  args.quantization = tensors.quantization();
+  if (options.rope_layout) args.rope_layout = options.rope_layout;
+  for (const char* key : {"quantization", "quantization_config"}) config.erase(key);
+  config.update(nlohmann::json::parse(args.to_json()));
+  if (const std::optional<FloatType> type = tensors.float_type()) {
+    config["torch_dtype"] = float_type_name(*type);
+    // transformers' name for it since version 5.
+    if (config.contains("dtype")) config["dtype"] = float_type_name(*type);
+  }
+  return config.dump(4) + "\n";
+}
+
+void write_text(const fs::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+void copy_files(const fs::path& from, const fs::path& to) {
+  for (const char* name : kCopiedFiles) {
+    std::error_code failed;
+    if (!fs::is_regular_file(from / name, failed)) continue;
+    fs::copy_file(from / name, to / name, failed);
+    if (failed)
+      raise(ErrorCode::kIo,
+            "[write] {}: cannot be copied: {}. Nothing was written. Hint: name another folder",
+            printable_path(from / name), failed.message());
+  }
+}
+
+/// The tokenizer and the defaults: what stands beside the weights as it is, and the rest from what the source
+/// has in another form.
+void write_other_files(const fs::path& source, const fs::path& to, const ModelArgs& args) {
+  std::error_code ignored;
+  if (!GgufFile::is_gguf(source))
+    copy_files(fs::is_directory(source, ignored) ? source : source.parent_path(), to);
+  const bool has_own = fs::exists(to / "vocab.json", ignored) || fs::exists(to / "tokenizer.json", ignored);
+  if (has_own || !Tokenizer::exists(source)) return;
+  const Tokenizer tokenizer = Tokenizer::load(source);
+  const GenerationDefaults defaults = load_generation_defaults(source);
+  tokenizer.save(to, {args.block_size, defaults.add_bos_token});
+  if (!fs::exists(to / kGenerationConfig, ignored)) save_generation_defaults(to, defaults, tokenizer);
+}
+
+void check_not_quantised(const ModelArgs& args, std::span<const Parameter> parameters,
+                         const fs::path& source) {
+  std::string found;
+  if (args.quantization) found = fmt::format("{}-bit codes", args.quantization->bits);
+  for (const Parameter& parameter : parameters)
+    for (const StoredTensor& tensor : parameter.tensors)
+      if (dtype_block_elements(tensor.weight->dtype) > 1)
+        found = fmt::format("{} blocks", dtype_name(tensor.weight->dtype));
+  if (found.empty()) return;
+  raise(ErrorCode::kInvalidArgument,
+        "[quantize] {}: expected weights in float32, float16 or bfloat16, got {}. Hint: quantize the "
+        "checkpoint from which this one was made; quantizing twice adds up both errors",
+        printable_path(source), found);
+}
+
+/// Replacing a folder must not take the source away.
+void check_destination(const ModelSource& source, const fs::path& destination) {
+  std::error_code failed;
+  const fs::path target = fs::weakly_canonical(destination, failed);
+  std::vector<fs::path> paths = source.files();
+  paths.push_back(source.path());
+  for (const fs::path& path : paths) {
+    // As it is named, which may be a link in the folder, and where it is.
+    const fs::path named =
+        fs::weakly_canonical(fs::absolute(path, failed).parent_path(), failed) / path.filename();
+    for (const fs::path& place : {named, fs::weakly_canonical(path, failed)}) {
+      const auto end = std::mismatch(target.begin(), target.end(), place.begin(), place.end());
+      if (end.first == target.end())
+        raise(ErrorCode::kInvalidArgument,
+              "[write] {}: expected another folder than the source's, got one that holds {}. Hint: name a "
+              "new one",
+              printable_path(destination), printable_path(path));
+    }
+  }
+}
+
+void check_options(const FolderExportOptions& options) {
+  if (!options.quantization) return;
+  check_setting(*options.quantization);
+  if (options.form != FolderForm::kMlx)
+    raise(ErrorCode::kInvalidArgument,
+          "[write] quantization: expected the form of MLX with it, got that of Hugging Face. Hint: choose "
+          "mlx");
+}
+
+}  // namespace
+
+FolderExportReport export_folder(const fs::path& source, const fs::path& destination,
+                                 const FolderExportOptions& options) {
+  check_options(options);
+  const std::unique_ptr<const ModelSource> opened = ModelSource::open(source);
+  check_destination(*opened, destination);
+  AtomicFolder folder(destination, options.overwrite ? IfExists::kReplace : IfExists::kRefuse);
+  const ModelArgs args = opened->args();
+  const std::vector<ParameterSpec> table = parameter_table(args);
+  const std::vector<NamedTensor> named = opened->tensors({});
+  const std::vector<Parameter> parameters = match_parameters(table, named, args, printable_path(source));
+  if (options.quantization) check_not_quantised(args, parameters, source);
+
+  ExportTensors tensors(*opened, args, options);
+  int64_t n_done = 0;
+  for (const Parameter& parameter : parameters) {
+    tensors.add(parameter);
+    if (options.on_progress) options.on_progress(++n_done, static_cast<int64_t>(parameters.size()));
+  }
+  const FolderExportReport report = tensors.report();
+  if (options.quantization && report.n_quantised == 0)
+    raise(ErrorCode::kInvalidArgument,
+          "[quantize] {}: expected rows that groups of {} divide, got none. Hint: choose a smaller group",
+          printable_path(source), options.quantization->group_size);
+  const bool is_mlx = options.form == FolderForm::kMlx;
+  save_safetensors(folder.path() / kWeightFile, tensors.tensors(), {{"format", is_mlx ? "mlx" : "pt"}});
+  if (is_mlx) write_text(folder.path() / kWeightIndexFile, tensors.index_text());
+  write_text(folder.path() / kConfig, config_text(*opened, args, options, tensors));
+  write_other_files(source, folder.path(), args);
+  folder.commit();
+  return report;
+}
+
+}  // namespace lille

@@ -1,0 +1,233 @@
+#include "model/export_tensors.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "kernels/float_kind.h"
+#include "kernels/weight_kind.h"
+#include "model/matrix_rows.h"
+#include "model/weight_types.h"
+
+namespace lille {
+namespace {
+
+/// One float type under all of its names.
+struct FloatTypeRow {
+  FloatType type;
+  DType dtype;
+  kernels::FloatKind float_kind;
+  kernels::WeightKind weight_kind;
+  std::string_view name;
+};
+
+constexpr std::array<FloatTypeRow, 3> kFloatTypes = {
+    {{FloatType::kF32, DType::kF32, kernels::FloatKind::kF32, kernels::WeightKind::kF32, "float32"},
+     {FloatType::kF16, DType::kF16, kernels::FloatKind::kF16, kernels::WeightKind::kF16, "float16"},
+     {FloatType::kBF16, DType::kBF16, kernels::FloatKind::kBF16, kernels::WeightKind::kBF16, "bfloat16"}}};
+
+const FloatTypeRow& row_of(FloatType type) noexcept { return kFloatTypes[static_cast<std::size_t>(type)]; }
+
+const FloatTypeRow& row_of(kernels::FloatKind kind) noexcept {
+  return *std::ranges::find(kFloatTypes, kind, &FloatTypeRow::float_kind);
+}
+
+/// Nothing for codes and blocks.
+std::optional<FloatType> float_type_of(const kernels::WeightMatrix& matrix) noexcept {
+  const auto found = std::ranges::find(kFloatTypes, matrix.kind, &FloatTypeRow::weight_kind);
+  return found == kFloatTypes.end() ? std::nullopt : std::optional(found->type);
+}
+
+bool is_float(const LinearPart& part) noexcept { return float_type_of(part.weight).has_value(); }
+
+bool is_affine(const LinearPart& part) noexcept { return part.weight.kind == kernels::WeightKind::kAffine; }
+
+template <typename Widen, typename Narrow>
+bool survives(std::span<const std::byte> floats, Narrow narrow, Widen widen) {
+  for (std::size_t at = 0; at < floats.size(); at += sizeof(float)) {
+    const auto value = load_unaligned<float>(floats.data() + at);
+    if (std::bit_cast<uint32_t>(widen(narrow(value))) != std::bit_cast<uint32_t>(value)) return false;
+  }
+  return true;
+}
+
+/// Whether every float32 comes back from the type as it was.
+bool survives(std::span<const std::byte> floats, FloatType type) {
+  if (type == FloatType::kF16) return survives(floats, f32_to_f16, f16_to_f32);
+  return type == FloatType::kF32 || survives(floats, f32_to_bf16, bf16_to_f32);
+}
+
+std::span<const std::byte> rows_in_file(const kernels::WeightMatrix& matrix) {
+  return {static_cast<const std::byte*>(matrix.data),
+          static_cast<std::size_t>(matrix.n_out * kernels::row_bytes(matrix))};
+}
+
+void append(std::vector<std::byte>& to, const void* from, std::size_t n_bytes) {
+  const auto* bytes = static_cast<const std::byte*>(from);
+  to.insert(to.end(), bytes, bytes + n_bytes);
+}
+
+}  // namespace
+
+std::optional<FloatType> float_type_from_name(std::string_view name) noexcept {
+  for (const FloatTypeRow& row : kFloatTypes)
+    if (row.name == name || dtype_name(row.dtype) == name) return row.type;
+  return std::nullopt;
+}
+
+std::string_view float_type_name(FloatType type) noexcept { return row_of(type).name; }
+
+ExportTensors::ExportTensors(const ModelSource& source, const ModelArgs& args,
+                             const FolderExportOptions& options)
+    : source_(source),
+      args_(args),
+      options_(options),
+      pool_(options.n_threads == 0 ? n_usable_cpus() : options.n_threads) {}
+
+std::optional<QuantizationArgs> ExportTensors::quantization() const {
+  if (options_.quantization)
+    return QuantizationArgs{.group_size = options_.quantization->group_size,
+                            .bits = options_.quantization->bits};
+  return options_.form == FolderForm::kMlx && !options_.dtype ? args_.quantization : std::nullopt;
+}
+
+void ExportTensors::add(const Parameter& parameter) {
+  const ParameterSpec& spec = *parameter.spec;
+  const Linear linear = linear_of(parameter);
+  const bool is_matrix = spec.kind == ParameterKind::kMatrix;
+  n_weights_ += spec.n_parameters();
+  if (!options_.quantization && quantization() && std::ranges::any_of(linear.parts, is_affine))
+    return add_stored_codes(spec, linear);
+  const FloatType type = type_of(spec, linear);
+  if (tensors_.empty()) embedding_type_ = type;
+  if (options_.quantization && is_matrix && spec.shape[1] % options_.quantization->group_size == 0)
+    return add_new_codes(spec, linear, type);
+  if (!std::ranges::all_of(linear.parts, is_float)) ++report_.n_dequantised;
+  if (options_.quantization && is_matrix) ++report_.n_kept;
+  add_tensor(spec.name + ".weight", row_of(type).dtype, spec.shape, floats_of(spec, linear, type));
+}
+
+FolderExportReport ExportTensors::report() const {
+  FolderExportReport report = report_;
+  report.bits_per_weight = 8.0 * static_cast<double>(report.n_bytes) / static_cast<double>(n_weights_);
+  return report;
+}
+
+std::string ExportTensors::index_text() const {
+  nlohmann::ordered_json index = {
+      {"metadata", {{"total_size", report_.n_bytes}, {"total_parameters", n_weights_}}},
+      {"weight_map", nlohmann::ordered_json::object()}};
+  for (const TensorToSave& tensor : tensors_) index["weight_map"][tensor.name] = kWeightFile;
+  return index.dump(4) + "\n";
+}
+
+void ExportTensors::add_stored_codes(const ParameterSpec& spec, const Linear& linear) {
+  const kernels::WeightMatrix& first = linear.parts.front().weight;
+  const std::optional<LayerQuantization> setting = args_.quantization->of_layer(spec.name);
+  std::vector<std::byte> codes;
+  std::vector<std::byte> scales;
+  std::vector<std::byte> biases;
+  for (const LinearPart& part : linear.parts) {
+    const kernels::WeightMatrix& weight = part.weight;
+    const bool is_as_named =
+        is_affine(part) && weight.scale_kind == first.scale_kind && setting &&
+        *setting == LayerQuantization{.group_size = weight.group_size, .bits = weight.bits};
+    if (!is_as_named)
+      raise(
+          ErrorCode::kUnsupported,
+          "[convert] {}: expected codes of queries, keys and values in the one setting that config.json has "
+          "for it, got others. Hint: choose a dtype, which makes floats of them",
+          spec.name);
+    const auto n_scale_bytes = static_cast<std::size_t>(weight.n_out * (weight.n_in / weight.group_size) *
+                                                        kernels::float_bytes(weight.scale_kind));
+    append(codes, weight.data, rows_in_file(weight).size());
+    append(scales, weight.scales, n_scale_bytes);
+    append(biases, weight.biases, n_scale_bytes);
+  }
+  const DType scale_type = row_of(first.scale_kind).dtype;
+  const int64_t n_out = spec.shape[0];
+  const std::vector<int64_t> groups = {n_out, first.n_in / first.group_size};
+  add_tensor(spec.name + ".weight", DType::kU32, {n_out, first.n_in * first.bits / 32},
+             own(std::move(codes)));
+  add_tensor(spec.name + ".scales", scale_type, groups, own(std::move(scales)));
+  add_tensor(spec.name + ".biases", scale_type, groups, own(std::move(biases)));
+}
+
+void ExportTensors::add_new_codes(const ParameterSpec& spec, const Linear& linear, FloatType type) {
+  const LayerQuantization& setting = *options_.quantization;
+  const std::size_t n_owned = memory_.size();
+  const FloatTypeRow& row = row_of(type);
+  const kernels::WeightMatrix floats = {.kind = row.weight_kind,
+                                        .data = floats_of(spec, linear, type).data(),
+                                        .n_out = spec.shape[0],
+                                        .n_in = spec.shape[1]};
+  AffineMatrix matrix;
+  try {
+    matrix = quantize_affine(floats, setting, row.float_kind, pool_);
+  } catch (const Error& error) {
+    raise(error.code(), "[convert] {}.weight: {}", spec.name, error.what());
+  }
+  memory_.resize(n_owned);
+  const std::vector<int64_t> groups = {floats.n_out, floats.n_in / setting.group_size};
+  add_tensor(spec.name + ".weight", DType::kU32, {floats.n_out, floats.n_in * setting.bits / 32},
+             own(std::move(matrix.codes)));
+  add_tensor(spec.name + ".scales", row.dtype, groups, own(std::move(matrix.scales)));
+  add_tensor(spec.name + ".biases", row.dtype, groups, own(std::move(matrix.biases)));
+  ++report_.n_quantised;
+}
+
+void ExportTensors::add_tensor(std::string name, DType dtype, std::vector<int64_t> shape,
+                               std::span<const std::byte> bytes) {
+  report_.n_bytes += static_cast<int64_t>(bytes.size());
+  tensors_.push_back({std::move(name), dtype, std::move(shape), bytes});
+}
+
+// A norm is a matrix of one row.
+Linear ExportTensors::linear_of(const Parameter& parameter) const {
+  if (parameter.spec->kind == ParameterKind::kMatrix)
+    return bind_matrix(args_, parameter, source_.has_permuted_qk());
+  const TensorView& weight = *parameter.tensors.front().weight;
+  kernels::WeightMatrix row;
+  row.kind = weight_kind(weight.dtype).value();
+  row.data = weight.bytes.data();
+  row.n_out = 1;
+  row.n_in = weight.n_elements();
+  Linear linear;
+  linear.parts.push_back({row, 0});
+  return linear;
+}
+
+FloatType ExportTensors::type_of(const ParameterSpec& spec, const Linear& linear) const {
+  if (options_.dtype) return *options_.dtype;
+  const kernels::WeightMatrix& first = linear.parts.front().weight;
+  const bool is_uniform = std::ranges::all_of(
+      linear.parts, [&first](const LinearPart& part) { return part.weight.kind == first.kind; });
+  const FloatType stored = is_uniform ? float_type_of(first).value_or(FloatType::kF32) : FloatType::kF32;
+  const bool may_be_widened =
+      spec.kind == ParameterKind::kNorm && source_.has_widened_norms() && stored == FloatType::kF32;
+  return may_be_widened && survives(rows_in_file(first), *embedding_type_) ? *embedding_type_ : stored;
+}
+
+std::span<const std::byte> ExportTensors::floats_of(const ParameterSpec& spec, const Linear& linear,
+                                                    FloatType type) {
+  const LinearPart& first = linear.parts.front();
+  if (linear.parts.size() == 1 && first.permuted_head_dim == 0 && float_type_of(first.weight) == type)
+    return rows_in_file(first.weight);
+  std::vector<std::byte> bytes;
+  int64_t n_done = 0;
+  for (const LinearPart& part : linear.parts) {
+    const OwnedMatrix rows = copy_rows(linear, n_done, part.weight.n_out, 0);
+    const std::vector<std::byte> floats =
+        encode_matrix(rows.matrix, row_of(type).dtype, spec.name + ".weight", pool_);
+    append(bytes, floats.data(), floats.size());
+    n_done += part.weight.n_out;
+  }
+  return own(std::move(bytes));
+}
+
+std::span<const std::byte> ExportTensors::own(std::vector<std::byte> bytes) {
+  return memory_.emplace_back(std::move(bytes));
+}
+
+}  // namespace lille

@@ -1,0 +1,396 @@
+// Folders of every form from every form: what can be held comes back bit for bit.
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "gguf_files.h"
+#include "io/torch_archive.h"
+#include "lille/convert.h"
+#include "model/formula.h"
+#include "model/golden.h"
+
+namespace lille {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Every tensor of the expected file must be in the other with the same dtype, shape and bytes.
+void expect_tensors_of(const fs::path& actual_file, const fs::path& expected_file) {
+  const SafetensorsFile actual(actual_file);
+  const SafetensorsFile expected(expected_file);
+  for (const TensorView& tensor : expected.tensors()) {
+    const TensorView* found = actual.find(tensor.name);
+    ASSERT_NE(found, nullptr) << tensor.name;
+    EXPECT_EQ(found->dtype, tensor.dtype) << tensor.name;
+    EXPECT_EQ(found->shape, tensor.shape) << tensor.name;
+    EXPECT_TRUE(std::ranges::equal(found->bytes, tensor.bytes)) << tensor.name;
+  }
+}
+
+/// Both files have the same tensors.
+void expect_same_tensors(const fs::path& actual_file, const fs::path& expected_file) {
+  expect_tensors_of(actual_file, expected_file);
+  EXPECT_EQ(SafetensorsFile(actual_file).tensors().size(), SafetensorsFile(expected_file).tensors().size());
+}
+
+FolderExportOptions quantised(LayerQuantization setting) {
+  return {.form = FolderForm::kMlx, .quantization = setting};
+}
+
+// The folders of golden/mlx/quant are the first two blocks of toy as mlx-lm quantises and saves them.
+TEST(ExportFolder, HasTheTensorsOfMlxLm) {
+  LILLE_NEED_SHARED();
+  const test::TemporaryFolder folder;
+  int n_compared = 0;
+  for (const int64_t bits : {2, 3, 4, 5, 6, 8})
+    for (const int64_t group_size : {32, 64, 128})
+      for (const bool is_bf16 : {false, true}) {
+        const std::string name = fmt::format("q{}_g{}{}", bits, group_size, is_bf16 ? "_bf16" : "");
+        const fs::path expected = test::shared_path("golden/mlx/quant/" + name);
+        if (!fs::exists(expected)) continue;
+        ++n_compared;
+        FolderExportOptions options = quantised({group_size, bits});
+        if (is_bf16) options.dtype = FloatType::kBF16;
+        const FolderExportReport report =
+            export_folder(test::source_path("tests/golden/mlx/toy"), folder.path() / name, options);
+        expect_tensors_of(folder.path() / name / "model.safetensors", expected / "model.safetensors");
+        const auto config = nlohmann::json::parse(test::read_file(folder.path() / name / "config.json"));
+        auto wanted = nlohmann::json::parse(test::read_file(expected / "config.json"));
+        wanted["n_layer"] = 3;
+        for (const auto& [key, value] : wanted.items()) EXPECT_EQ(config[key], value) << name << ' ' << key;
+        // toy: three blocks of five matrices, and the embedding.
+        EXPECT_EQ(report.n_quantised, 16);
+        EXPECT_EQ(report.n_kept, 0);
+        const SafetensorsFile file(folder.path() / name / "model.safetensors");
+        EXPECT_EQ(file.metadata().at("format"), "mlx");
+        EXPECT_NO_THROW(Model::load(folder.path() / name));
+      }
+  EXPECT_EQ(n_compared, 10);
+}
+
+TEST(ExportFolder, KeepsTheFilesAndTheKeysOfTheSource) {
+  const test::TemporaryFolder around;
+  const fs::path source = around.path() / "source";
+  fs::create_directory(source);
+  fs::copy_file(test::source_path("tests/golden/mlx/toy/model.safetensors"), source / "model.safetensors");
+  auto config = nlohmann::json::parse(test::read_file(test::source_path("tests/golden/mlx/toy/config.json")));
+  config["eos_token_id"] = 7;
+  config["rope_layout"] = "half";
+  around.write("source/config.json", config.dump());
+  around.write("source/vocab.json", "{}");
+  around.write("source/generation_config.json", "{\"top_p\":0.5}");
+  around.write("source/notes.txt", "not part of a model");
+  const fs::path target = around.path() / "target";
+  export_folder(source, target, quantised({.group_size = 128, .bits = 6}));
+  const auto written = nlohmann::json::parse(test::read_file(target / "config.json"));
+  EXPECT_EQ(written["eos_token_id"], 7);
+  EXPECT_EQ(written["rope_layout"], "half");
+  EXPECT_EQ(written["quantization"]["bits"], 6);
+  EXPECT_EQ(written["quantization"], written["quantization_config"]);
+  EXPECT_EQ(test::read_file(target / "vocab.json"), "{}");
+  EXPECT_EQ(test::read_file(target / "generation_config.json"), "{\"top_p\":0.5}");
+  EXPECT_FALSE(fs::exists(target / "notes.txt"));
+  const auto index = nlohmann::json::parse(test::read_file(target / "model.safetensors.index.json"));
+  const SafetensorsFile file(target / "model.safetensors");
+  EXPECT_EQ(index["weight_map"].size(), file.tensors().size());
+  int64_t n_bytes = 0;
+  for (const TensorView& tensor : file.tensors()) n_bytes += static_cast<int64_t>(tensor.bytes.size());
+  EXPECT_EQ(index["metadata"]["total_size"], n_bytes);
+
+  test::expect_error(ErrorCode::kInvalidArgument, "expected no such folder yet",
+                     [&] { export_folder(source, target); });
+  FolderExportOptions again = quantised({.group_size = 64, .bits = 2});
+  again.overwrite = true;
+  export_folder(source, target, again);
+  EXPECT_EQ(ModelArgs::load(target / "config.json").quantization->bits, 2);
+  test::expect_error(ErrorCode::kInvalidArgument, "got 2-bit codes. Hint: quantize the checkpoint",
+                     [&] { export_folder(target, around.path() / "other", quantised({})); });
+  test::expect_error(ErrorCode::kInvalidArgument, "expected another folder than the source",
+                     [&] { export_folder(source, source, {.overwrite = true}); });
+}
+
+// The checkpoint toy in `folder`, with its tensors as `change` wants them.
+template <typename Change>
+void write_toy(const fs::path& folder, Change&& change) {
+  const fs::path toy = test::source_path("tests/golden/mlx/toy");
+  fs::create_directory(folder);
+  fs::copy_file(toy / "config.json", folder / "config.json");
+  const SafetensorsFile file(toy / "model.safetensors");
+  std::vector<TensorToSave> tensors;
+  for (const TensorView& view : file.tensors())
+    change(TensorToSave{view.name, view.dtype, view.shape, view.bytes}, tensors);
+  save_safetensors(folder / "model.safetensors", tensors);
+}
+
+// `tensor`, or, where it is a qkv_proj, its rows as q_proj, k_proj and v_proj.
+void split_qkv(TensorToSave tensor, std::vector<TensorToSave>& tensors) {
+  const std::size_t at = tensor.name.find("qkv_proj");
+  if (at == tensor.name.npos) return tensors.push_back(tensor);
+  // toy: four query heads and two of keys and values each, of 32.
+  std::size_t begin = 0;
+  for (const auto& [part, n_rows] :
+       {std::pair("q_proj", 128), std::pair("k_proj", 64), std::pair("v_proj", 64)}) {
+    const auto n_bytes = static_cast<std::size_t>(n_rows) * 128 * sizeof(float);
+    TensorToSave piece = tensor;
+    piece.name.replace(at, 8, part);
+    piece.shape[0] = n_rows;
+    piece.bytes = tensor.bytes.subspan(begin, n_bytes);
+    tensors.push_back(piece);
+    begin += n_bytes;
+  }
+}
+
+TEST(ExportFolder, PartsOfQkvProjBecomeOneTensor) {
+  const test::TemporaryFolder around;
+  const fs::path source = around.path() / "split";
+  const fs::path toy = test::source_path("tests/golden/mlx/toy");
+  write_toy(source, split_qkv);
+  export_folder(source, around.path() / "hf");
+  expect_same_tensors(around.path() / "hf/model.safetensors", toy / "model.safetensors");
+  export_folder(source, around.path() / "split-mlx", quantised({}));
+  export_folder(toy, around.path() / "mlx", quantised({}));
+  expect_same_tensors(around.path() / "split-mlx/model.safetensors", around.path() / "mlx/model.safetensors");
+}
+
+TEST(ExportFolder, NumbersThatFloat16DoesNotHoldAreNoInfinities) {
+  const test::TemporaryFolder around;
+  const fs::path source = around.path() / "large";
+  const std::vector<float> large(128, 70000.0F);
+  write_toy(source, [&large](TensorToSave tensor, std::vector<TensorToSave>& tensors) {
+    if (tensor.name == "transformer.norm.weight") tensor.bytes = std::as_bytes(std::span(large));
+    tensors.push_back(tensor);
+  });
+  FolderExportOptions options = quantised({});
+  for (const bool quantises : {true, false}) {
+    if (!quantises) options.quantization.reset();
+    options.dtype = FloatType::kF16;
+    test::expect_error(ErrorCode::kInvalidArgument,
+                       "transformer.norm.weight: expected numbers that float16 holds, got 70000",
+                       [&] { export_folder(source, around.path() / "out", options); });
+    EXPECT_FALSE(fs::exists(around.path() / "out"));
+    options.dtype = FloatType::kBF16;
+    EXPECT_NO_THROW(export_folder(source, around.path() / (quantises ? "bf16-codes" : "bf16"), options));
+  }
+}
+
+TEST(ExportFolder, MatricesWhoseRowsNoGroupDividesStayFloat) {
+  // n_embd 240: only down_proj, with rows of 512, has whole groups of 64.
+  const test::TemporaryFolder around;
+  const FolderExportReport report =
+      export_folder(test::source_path("tests/golden/mlx/odd"), around.path() / "odd", quantised({64, 8}));
+  EXPECT_EQ(report.n_quantised, 2);
+  EXPECT_EQ(report.n_kept, 9);
+  EXPECT_NO_THROW(Model::load(around.path() / "odd"));
+}
+
+TEST(ExportFolder, NamesTheMatrixThatCannotBeQuantised) {
+  const test::TemporaryFolder around;
+  const fs::path source = around.path() / "source";
+  fs::create_directory(source);
+  for (const char* name : {"config.json", "model.safetensors"})
+    fs::copy_file(test::source_path("tests/golden/mlx/toy") / name, source / name);
+  const std::string tensor = "transformer.layers.1.feed_forward.up_proj";
+  const std::size_t at = [&] {
+    const SafetensorsFile file(source / "model.safetensors");
+    const std::string bytes = test::read_file(source / "model.safetensors");
+    const TensorView& view = file.at(tensor + ".weight");
+    return bytes.find(std::string(reinterpret_cast<const char*>(view.bytes.data()), 64));
+  }();
+  std::fstream(source / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(static_cast<std::streamoff>(at))
+      .write("\xff\xff\xff\x7f", 4);
+  test::expect_error(ErrorCode::kInvalidArgument,
+                     tensor + ".weight: [quantize] weight (0, 0): expected a finite number",
+                     [&] { export_folder(source, around.path() / "target", quantised({})); });
+  EXPECT_FALSE(fs::exists(around.path() / "target"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(around.path()), fs::directory_iterator()), 1);
+}
+
+constexpr std::array<RopeLayout, 3> kLayouts = {RopeLayout::kInterleaved, RopeLayout::kHalf,
+                                                RopeLayout::kOriginal};
+
+struct Shape {
+  int64_t n_embd;
+  int64_t n_head;
+  int64_t n_kv_heads;
+};
+
+/// Folders with weights of a formula, and what they become.
+class RoundTrip : public testing::TestWithParam<Shape> {
+ protected:
+  fs::path at(std::string_view name) const { return folder_.path() / name; }
+  fs::path weights(std::string_view name) const { return at(name) / "model.safetensors"; }
+
+  /// The source `name` with weights of one type.
+  void make_source(std::string_view name, FloatType type, bool has_tokenizer) {
+    fs::create_directory(at(name));
+    ModelArgs args;
+    args.n_embd = GetParam().n_embd;
+    args.n_head = GetParam().n_head;
+    args.n_kv_heads = GetParam().n_kv_heads;
+    args.model_type = "lille-130m";
+    args.block_size = 32;
+    args.layer_norm_eps = 1e-5F;
+    args.n_layer = 2;
+    args.rope_theta = 10000;
+    args.vocab_size = has_tokenizer ? 32768 : 300;
+    folder_.write(std::string(name) + "/config.json", args.to_json());
+    if (has_tokenizer)
+      for (const char* file : {"vocab.json", "merges.txt", "tokenizer_config.json"})
+        fs::copy(test::source_path("models/lille-tiny-8bit") / file, at(name));
+    if (type == FloatType::kF32) return test::write_formula_weights(at(name), DType::kF32, test::keep_f32);
+    if (type == FloatType::kF16) return test::write_formula_weights(at(name), DType::kF16, f32_to_f16);
+    test::write_formula_weights(at(name), DType::kBF16, f32_to_bf16);
+  }
+
+  /// `name` has the weights of `source`, and its arguments with this layout.
+  void expect_same(std::string_view name, std::string_view source, RopeLayout layout) {
+    expect_same_tensors(weights(name), weights(source));
+    ModelArgs expected = ModelArgs::load(at(source) / "config.json");
+    expected.rope_layout = layout;
+    EXPECT_EQ(ModelArgs::load(at(name) / "config.json"), expected);
+  }
+
+  test::TemporaryFolder folder_;
+};
+
+TEST_P(RoundTrip, ThroughGgufInEveryLayout) {
+  std::size_t type_idx = static_cast<std::size_t>(GetParam().n_embd / 16);
+  for (const RopeLayout layout : kLayouts) {
+    const std::string name(rope_layout_name(layout));
+    make_source(name, static_cast<FloatType>(type_idx++ % 3), true);
+    const Model model = test::load_model(at(name), layout);
+    export_gguf(model, Tokenizer::load(at(name)), at(name + ".gguf"));
+    export_folder(at(name + ".gguf"), at(name + "-back"));
+    expect_same(name + "-back", name, layout);
+    EXPECT_EQ(Tokenizer::load(at(name + "-back")).vocab_size(), 32768);
+    EXPECT_TRUE(fs::exists(at(name + "-back") / "generation_config.json"));
+  }
+}
+
+TEST_P(RoundTrip, ThroughFloatFoldersAndPyTorchInEveryType) {
+  for (const FloatType type : {FloatType::kF32, FloatType::kF16, FloatType::kBF16}) {
+    const std::string name = fmt::format("{}", static_cast<int>(type));
+    make_source(name, type, false);
+    export_folder(at(name), at(name + "-mlx"), {.form = FolderForm::kMlx});
+    export_folder(at(name + "-mlx"), at(name + "-back"), {.rope_layout = RopeLayout::kHalf});
+    expect_same_tensors(weights(name + "-mlx"), weights(name));
+    expect_same(name + "-back", name, RopeLayout::kHalf);
+
+    const SafetensorsFile file(weights(name));
+    folder_.write("x.pt",
+                  test::torch_checkpoint(file.tensors(),
+                                         test::model_args_opcodes(test::read_file(at(name) / "config.json")),
+                                         "_orig_mod."));
+    export_folder(at("x.pt"), at(name + "-pt"), {.rope_layout = RopeLayout::kOriginal});
+    expect_same(name + "-pt", name, RopeLayout::kOriginal);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, RoundTrip,
+                         testing::Values(Shape{128, 4, 2}, Shape{240, 10, 5}, Shape{112, 4, 1},
+                                         Shape{160, 10, 2}),
+                         [](const auto& shape) {
+                           return fmt::format("{}_{}_{}", shape.param.n_embd, shape.param.n_head,
+                                              shape.param.n_kv_heads);
+                         });
+
+// The tests' own writer permutes rows as llama.cpp's converters do.
+TEST(ExportFolder, PutsRowsOfAnotherProgramsGgufBack) {
+  const fs::path toy = test::source_path("tests/golden/torch/toy");
+  const test::TemporaryFolder folder;
+  for (const bool is_permuted : {false, true}) {
+    const fs::path target = folder.path() / (is_permuted ? "permuted" : "not");
+    test::GgufOfFolder gguf(toy, is_permuted);
+    gguf.set("lille.qk_permuted", is_permuted);
+    export_folder(gguf.save(folder.path() / "x.gguf"), target);
+    expect_same_tensors(target / "model.safetensors", toy / "model.safetensors");
+    EXPECT_FALSE(ModelArgs::load(target / "config.json").rope_layout) << "nobody has measured it";
+  }
+}
+
+TEST(ExportFolder, AQuantisedFolderKeepsItsCodesForMlxOnly) {
+  const fs::path source = test::source_path("models/lille-tiny-8bit");
+  const test::TemporaryFolder folder;
+  const fs::path mlx = folder.path() / "mlx";
+  EXPECT_EQ(export_folder(source, mlx, {.form = FolderForm::kMlx}).n_dequantised, 0);
+  expect_same_tensors(mlx / "model.safetensors", source / "model.safetensors");
+  EXPECT_EQ(ModelArgs::load(mlx / "config.json"), ModelArgs::load(source / "config.json"));
+
+  const fs::path hf = folder.path() / "hf";
+  EXPECT_EQ(export_folder(source, hf).n_dequantised, 1 + 12 * 5);
+  EXPECT_FALSE(ModelArgs::load(hf / "config.json").quantization);
+  const SafetensorsFile floats(hf / "model.safetensors");
+  EXPECT_EQ(floats.metadata().at("format"), "pt");
+  const SafetensorsFile codes(source / "model.safetensors");
+  const std::string name = "transformer.layers.3.attention.qkv_proj.";
+  const TensorView& values = floats.at(name + "weight");
+  EXPECT_EQ(values.dtype, DType::kF32);
+  const auto half = [&codes, &name](const char* what, int64_t idx) {
+    return bf16_to_f32(load_unaligned<uint16_t>(codes.at(name + what).bytes.data() + 2 * idx));
+  };
+  // Groups of 64 codes of 8 bits; the one fused multiply-add that a product makes.
+  for (int64_t idx = 0; idx < values.n_elements(); ++idx) {
+    const auto code = static_cast<float>(
+        std::to_integer<int>(codes.at(name + "weight").bytes[static_cast<std::size_t>(idx)]));
+    ASSERT_EQ(load_unaligned<float>(values.bytes.data() + 4 * idx),
+              std::fma(half("scales", idx / 64), code, half("biases", idx / 64)))
+        << idx;
+  }
+  const fs::path bf16 = folder.path() / "bf16";
+  export_folder(source, bf16, {.form = FolderForm::kMlx, .dtype = FloatType::kBF16});
+  for (const TensorView& tensor : SafetensorsFile(bf16 / "model.safetensors").tensors())
+    EXPECT_EQ(tensor.dtype, DType::kBF16) << tensor.name;
+  EXPECT_EQ(nlohmann::json::parse(test::read_file(bf16 / "config.json"))["torch_dtype"], "bfloat16");
+}
+
+TEST(ExportFolder, BlocksOfGgufBecomeFloats) {
+  const fs::path source = test::source_path("models/lille-tiny-8bit");
+  const test::TemporaryFolder folder;
+  GgufExportOptions options;
+  options.type = "Q4_K_M";
+  const fs::path file = folder.path() / "x.gguf";
+  export_gguf(test::load_model(source, RopeLayout::kHalf), Tokenizer::load(source), file, options);
+  const fs::path hf = folder.path() / "hf";
+  EXPECT_EQ(export_folder(file, hf).n_dequantised, 1 + 12 * 5);
+  const std::vector<int32_t> ids = {32767, 7454, 2402, 257, 640};
+  Session blocks(Model::load(file));
+  Session floats(Model::load(hf));
+  EXPECT_EQ(floats.model().rope().layout, RopeLayout::kHalf);
+  EXPECT_EQ(floats.model().rope().source, RopeSource::kConfig);
+  EXPECT_EQ(test::all_logits(floats, ids), test::all_logits(blocks, ids));
+  test::expect_error(ErrorCode::kInvalidArgument, "_K blocks. Hint: quantize the checkpoint",
+                     [&] { export_folder(file, folder.path() / "q", quantised({})); });
+}
+
+TEST(ExportFolder, APickledTokenizerIsWrittenForOthers) {
+  const test::TemporaryFolder around;
+  const fs::path toy = test::source_path("tests/golden/torch/toy");
+  for (const char* name : {"config.json", "model.safetensors"}) fs::copy(toy / name, around.path());
+  fs::copy(test::source_path("tests/golden/hastings/Hastings.pkl"), around.path());
+  const test::TemporaryFolder other;
+  export_folder(around.path(), other.path() / "hf");
+  for (const char* name :
+       {"Hastings.pkl", "vocab.json", "merges.txt", "tokenizer.json", "generation_config.json"})
+    EXPECT_TRUE(fs::exists(other.path() / "hf" / name)) << name;
+}
+
+TEST(ExportFolder, RefusesWhatWouldLoseTheSourceOrCannotBe) {
+  const test::TemporaryFolder around;
+  const fs::path toy = test::source_path("tests/golden/torch/toy");
+  fs::create_directory(around.path() / "a");
+  for (const char* name : {"config.json", "model.safetensors"}) fs::copy(toy / name, around.path() / "a");
+  around.write("config.json", "{}");
+  test::expect_error(ErrorCode::kInvalidArgument, "got one that holds",
+                     [&] { export_folder(around.path() / "a", around.path(), {.overwrite = true}); });
+  const fs::path gguf = test::GgufOfFolder(toy).save(around.path() / "a/x.gguf");
+  test::expect_error(ErrorCode::kInvalidArgument, "got one that holds",
+                     [&] { export_folder(gguf, around.path() / "a", {.overwrite = true}); });
+  EXPECT_TRUE(fs::exists(gguf));
+  test::expect_error(ErrorCode::kInvalidArgument, "Hint: choose mlx",
+                     [&] { export_folder(toy, around.path() / "b", {.quantization = LayerQuantization{}}); });
+  EXPECT_FALSE(fs::exists(around.path() / "b"));
+}
+
+}  // namespace
+}  // namespace lille
