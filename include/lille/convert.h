@@ -57,8 +57,9 @@ enum class FolderForm {
 /// What export_folder writes.
 struct FolderExportOptions {
   FolderForm form = FolderForm::kHf;  ///< Whom the folder is for.
-  /// Type of every float, scales and biases included. Nothing: each as it is stored, and F32 for what is
-  /// stored in codes or blocks and not kept so, which holds their values as they are computed with.
+  /// Type of every float, scales and biases included. Nothing: each as it is stored. What is stored in codes
+  /// or blocks then stays so in kMlx where its form holds them (all of GGUF's but Q6_K, in groups of 32), and
+  /// becomes F32 else, which holds their values as they are computed with.
   std::optional<FloatType> dtype = {};
   /// Only kMlx: quantises embedding and linear layers where the group divides their rows, as mlx_lm.convert
   /// does.

@@ -97,7 +97,8 @@ void check_not_quantised(const ModelArgs& args, std::span<const Parameter> param
   if (found.empty()) return;
   raise(ErrorCode::kInvalidArgument,
         "[quantize] {}: expected weights in float32, float16 or bfloat16, got {}. Hint: quantize the "
-        "checkpoint from which this one was made; quantizing twice adds up both errors",
+        "checkpoint from which this one was made, since both errors would add up; lille convert --format mlx "
+        "keeps these integers",
         printable_path(source), found);
 }
 

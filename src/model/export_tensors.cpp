@@ -9,6 +9,7 @@
 #include "kernels/weight_kind.h"
 #include "model/matrix_rows.h"
 #include "model/weight_types.h"
+#include "quantize/affine_blocks.h"
 
 namespace lille {
 namespace {
@@ -40,6 +41,17 @@ std::optional<FloatType> float_type_of(const kernels::WeightMatrix& matrix) noex
 }
 
 bool is_float(const LinearPart& part) noexcept { return float_type_of(part.weight).has_value(); }
+
+/// Bits of a code that holds the codes of every part; nothing unless all are blocks that have such a form.
+std::optional<int64_t> bits_of_blocks(const Linear& linear) noexcept {
+  int64_t most = 0;
+  for (const LinearPart& part : linear.parts) {
+    const std::optional<int64_t> bits = affine_bits(part.weight.kind);
+    if (!bits) return std::nullopt;
+    most = std::max(most, *bits);
+  }
+  return most;
+}
 
 bool is_affine(const LinearPart& part) noexcept { return part.weight.kind == kernels::WeightKind::kAffine; }
 
@@ -89,7 +101,8 @@ std::optional<QuantizationArgs> ExportTensors::quantization() const {
   if (options_.quantization)
     return QuantizationArgs{.group_size = options_.quantization->group_size,
                             .bits = options_.quantization->bits};
-  return options_.form == FolderForm::kMlx && !options_.dtype ? args_.quantization : std::nullopt;
+  if (of_blocks_) return of_blocks_;
+  return keeps_codes() ? args_.quantization : std::nullopt;
 }
 
 void ExportTensors::add(const Parameter& parameter) {
@@ -97,8 +110,9 @@ void ExportTensors::add(const Parameter& parameter) {
   const Linear linear = linear_of(parameter);
   const bool is_matrix = spec.kind == ParameterKind::kMatrix;
   n_weights_ += spec.n_parameters();
-  if (!options_.quantization && quantization() && std::ranges::any_of(linear.parts, is_affine))
-    return add_stored_codes(spec, linear);
+  if (keeps_codes() && std::ranges::any_of(linear.parts, is_affine)) return add_stored_codes(spec, linear);
+  const std::optional<int64_t> bits = bits_of_blocks(linear);
+  if (keeps_codes() && bits) return add_codes_of_blocks(spec, linear, *bits);
   const FloatType type = type_of(spec, linear);
   if (tensors_.empty()) embedding_type_ = type;
   if (options_.quantization && is_matrix && spec.shape[1] % options_.quantization->group_size == 0)
@@ -125,9 +139,7 @@ std::string ExportTensors::index_text() const {
 void ExportTensors::add_stored_codes(const ParameterSpec& spec, const Linear& linear) {
   const kernels::WeightMatrix& first = linear.parts.front().weight;
   const std::optional<LayerQuantization> setting = args_.quantization->of_layer(spec.name);
-  std::vector<std::byte> codes;
-  std::vector<std::byte> scales;
-  std::vector<std::byte> biases;
+  AffineMatrix stored;
   for (const LinearPart& part : linear.parts) {
     const kernels::WeightMatrix& weight = part.weight;
     const bool is_as_named =
@@ -141,17 +153,38 @@ void ExportTensors::add_stored_codes(const ParameterSpec& spec, const Linear& li
           spec.name);
     const auto n_scale_bytes = static_cast<std::size_t>(weight.n_out * (weight.n_in / weight.group_size) *
                                                         kernels::float_bytes(weight.scale_kind));
-    append(codes, weight.data, rows_in_file(weight).size());
-    append(scales, weight.scales, n_scale_bytes);
-    append(biases, weight.biases, n_scale_bytes);
+    append(stored.codes, weight.data, rows_in_file(weight).size());
+    append(stored.scales, weight.scales, n_scale_bytes);
+    append(stored.biases, weight.biases, n_scale_bytes);
   }
-  const DType scale_type = row_of(first.scale_kind).dtype;
-  const int64_t n_out = spec.shape[0];
-  const std::vector<int64_t> groups = {n_out, first.n_in / first.group_size};
-  add_tensor(spec.name + ".weight", DType::kU32, {n_out, first.n_in * first.bits / 32},
-             own(std::move(codes)));
-  add_tensor(spec.name + ".scales", scale_type, groups, own(std::move(scales)));
-  add_tensor(spec.name + ".biases", scale_type, groups, own(std::move(biases)));
+  add_affine(spec, *setting, first.scale_kind, std::move(stored));
+}
+
+// Parts whose codes differ in their bits get those of the widest.
+void ExportTensors::add_codes_of_blocks(const ParameterSpec& spec, const Linear& linear, int64_t bits) {
+  kernels::FloatKind scale_kind = kernels::FloatKind::kF16;
+  for (const LinearPart& part : linear.parts)
+    if (affine_scale_kind(part.weight.kind) == kernels::FloatKind::kF32)
+      scale_kind = kernels::FloatKind::kF32;
+  AffineMatrix whole;
+  int64_t n_done = 0;
+  for (const LinearPart& part : linear.parts) {
+    const OwnedMatrix rows = copy_rows(linear, n_done, part.weight.n_out, 0);
+    try {
+      const AffineMatrix matrix = affine_from_blocks(rows.matrix, bits, scale_kind, pool_);
+      append(whole.codes, matrix.codes.data(), matrix.codes.size());
+      append(whole.scales, matrix.scales.data(), matrix.scales.size());
+      append(whole.biases, matrix.biases.data(), matrix.biases.size());
+    } catch (const Error& error) {
+      raise(error.code(), "[convert] {}.weight: {}", spec.name, error.what());
+    }
+    n_done += part.weight.n_out;
+  }
+  const LayerQuantization setting = {.group_size = kBlockGroupSize, .bits = bits};
+  if (!of_blocks_) of_blocks_ = QuantizationArgs{.group_size = setting.group_size, .bits = setting.bits};
+  if (bits != of_blocks_->bits) of_blocks_->layers[spec.name] = setting;
+  if (!embedding_type_) embedding_type_ = row_of(scale_kind).type;
+  add_affine(spec, setting, scale_kind, std::move(whole));
 }
 
 void ExportTensors::add_new_codes(const ParameterSpec& spec, const Linear& linear, FloatType type) {
@@ -169,12 +202,20 @@ void ExportTensors::add_new_codes(const ParameterSpec& spec, const Linear& linea
     raise(error.code(), "[convert] {}.weight: {}", spec.name, error.what());
   }
   memory_.resize(n_owned);
-  const std::vector<int64_t> groups = {floats.n_out, floats.n_in / setting.group_size};
-  add_tensor(spec.name + ".weight", DType::kU32, {floats.n_out, floats.n_in * setting.bits / 32},
-             own(std::move(matrix.codes)));
-  add_tensor(spec.name + ".scales", row.dtype, groups, own(std::move(matrix.scales)));
-  add_tensor(spec.name + ".biases", row.dtype, groups, own(std::move(matrix.biases)));
+  add_affine(spec, setting, row.float_kind, std::move(matrix));
   ++report_.n_quantised;
+}
+
+void ExportTensors::add_affine(const ParameterSpec& spec, const LayerQuantization& setting,
+                               kernels::FloatKind scale_kind, AffineMatrix matrix) {
+  const DType scale_type = row_of(scale_kind).dtype;
+  const int64_t n_out = spec.shape[0];
+  const int64_t n_in = spec.shape[1];
+  const std::vector<int64_t> groups = {n_out, n_in / setting.group_size};
+  add_tensor(spec.name + ".weight", DType::kU32, {n_out, n_in * setting.bits / 32},
+             own(std::move(matrix.codes)));
+  add_tensor(spec.name + ".scales", scale_type, groups, own(std::move(matrix.scales)));
+  add_tensor(spec.name + ".biases", scale_type, groups, own(std::move(matrix.biases)));
 }
 
 void ExportTensors::add_tensor(std::string name, DType dtype, std::vector<int64_t> shape,

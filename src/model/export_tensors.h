@@ -41,8 +41,15 @@ class ExportTensors {
   std::string index_text() const;
 
  private:
+  /// Whether codes and blocks stay such where the form can hold them.
+  bool keeps_codes() const noexcept {
+    return options_.form == FolderForm::kMlx && !options_.quantization && !options_.dtype;
+  }
   void add_stored_codes(const ParameterSpec& spec, const Linear& linear);
+  void add_codes_of_blocks(const ParameterSpec& spec, const Linear& linear, int64_t bits);
   void add_new_codes(const ParameterSpec& spec, const Linear& linear, FloatType type);
+  void add_affine(const ParameterSpec& spec, const LayerQuantization& setting, kernels::FloatKind scale_kind,
+                  AffineMatrix matrix);
   void add_tensor(std::string name, DType dtype, std::vector<int64_t> shape,
                   std::span<const std::byte> bytes);
   Linear linear_of(const Parameter& parameter) const;
@@ -57,6 +64,7 @@ class ExportTensors {
   std::vector<TensorToSave> tensors_;
   std::deque<std::vector<std::byte>> memory_;
   std::optional<FloatType> embedding_type_;
+  std::optional<QuantizationArgs> of_blocks_;  ///< The settings that codes of blocks have got.
   FolderExportReport report_;
   int64_t n_weights_ = 0;
 };

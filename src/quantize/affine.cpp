@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "base/check.h"
-#include "base/dtype.h"
-#include "kernels/float_kind.h"
+#include "quantize/affine_codes.h"
 #include "quantize/rows.h"
 
 namespace lille {
@@ -34,39 +32,6 @@ Affine fit_group(std::span<const float> group, float max_code) noexcept {
   const float zero_code = std::nearbyint(edge / scale);
   if (zero_code == 0.0f) return {scale, 0.0f};
   return {edge / zero_code, edge};
-}
-
-/// Writes codes of a row one after the other into a stream of bits.
-class CodeWriter {
- public:
-  CodeWriter(std::byte* to, int64_t bits) : to_(to), bits_(bits) {}
-
-  void put(uint32_t code) noexcept {
-    pending_ |= uint64_t{code} << n_pending_;
-    n_pending_ += bits_;
-    for (; n_pending_ >= 8; n_pending_ -= 8, pending_ >>= 8) *to_++ = static_cast<std::byte>(pending_ & 255);
-  }
-
- private:
-  std::byte* to_;
-  int64_t bits_;
-  uint64_t pending_ = 0;
-  int64_t n_pending_ = 0;
-};
-
-void store_float(std::byte* to, FloatKind kind, float value) noexcept {
-  const uint16_t half = kind == FloatKind::kF16 ? f32_to_f16(value) : f32_to_bf16(value);
-  std::memcpy(to, kind == FloatKind::kF32 ? static_cast<const void*>(&value) : &half,
-              static_cast<std::size_t>(kernels::float_bytes(kind)));
-}
-
-void store_finite(std::byte* to, FloatKind kind, float value) {
-  store_float(to, kind, value);
-  if (!std::isfinite(kernels::load_float(to, kind, 0)))
-    raise(ErrorCode::kInvalidArgument,
-          "[quantize] scales: expected values that {} holds, got {}. Hint: quantize with scales of a wider "
-          "type",
-          kind == FloatKind::kF16 ? "F16" : (kind == FloatKind::kBF16 ? "BF16" : "F32"), value);
 }
 
 }  // namespace
@@ -104,8 +69,8 @@ AffineMatrix quantize_affine(const kernels::WeightMatrix& source, const LayerQua
                                      static_cast<std::size_t>(setting.group_size));
       const Affine affine = fit_group(group, max_code);
       const int64_t at = (row_idx * n_groups + group_idx) * scale_bytes;
-      store_finite(matrix.scales.data() + at, scale_kind, affine.scale);
-      store_finite(matrix.biases.data() + at, scale_kind, affine.bias);
+      store_scale(matrix.scales.data() + at, scale_kind, affine.scale);
+      store_scale(matrix.biases.data() + at, scale_kind, affine.bias);
       for (const float weight : group) {
         const float code = std::nearbyint((weight - affine.bias) / affine.scale);
         codes.put(static_cast<uint32_t>(std::clamp(code, 0.0f, max_code)));

@@ -90,6 +90,23 @@ TEST_F(Convert, AFolderUnlessTheNameEndsInGguf) {
             "safetensors folder");
 }
 
+TEST_F(Convert, TheIntegersOfBlocksStayInMlxsForm) {
+  output_of({"convert", tiny_model(), path(), "--quantize", "q8_0"});
+  const std::filesystem::path mlx = folder_.path() / "mlx";
+  const Finished finished = run_lille({"convert", path(), mlx, "--format", "mlx"});
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_EQ(finished.err.find("matrices were written as"), std::string::npos) << finished.err;
+  const nlohmann::json info = nlohmann::json::parse(output_of({"info", "--json", "--model", mlx}));
+  EXPECT_EQ(info["quantization"]["bits"], 8);
+  EXPECT_EQ(info["quantization"]["group_size"], 32);
+  const auto answer_of = [](const std::filesystem::path& model) {
+    return output_of({"generate", "Once upon a time", "--model", model, "--temp", "0", "--max-tokens", "8"});
+  };
+  EXPECT_EQ(answer_of(mlx), answer_of(path()));
+  expect_failure(kWrongUsage, "got Q8_0 blocks. Hint: quantize the checkpoint",
+                 {"quantize", path(), folder_.path() / "q4"});
+}
+
 TEST_F(Convert, WhatCannotBeIsSaid) {
   const std::filesystem::path folder = folder_.path() / "folder";
   expect_failure(kWrongUsage, "Hint: --format mlx or gguf",

@@ -4,34 +4,14 @@
 #include <nlohmann/json.hpp>
 
 #include "gguf_files.h"
-#include "io/torch_archive.h"
 #include "lille/convert.h"
-#include "model/formula.h"
+#include "model/folder_cases.h"
 #include "model/golden.h"
 
 namespace lille {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Every tensor of the expected file must be in the other with the same dtype, shape and bytes.
-void expect_tensors_of(const fs::path& actual_file, const fs::path& expected_file) {
-  const SafetensorsFile actual(actual_file);
-  const SafetensorsFile expected(expected_file);
-  for (const TensorView& tensor : expected.tensors()) {
-    const TensorView* found = actual.find(tensor.name);
-    ASSERT_NE(found, nullptr) << tensor.name;
-    EXPECT_EQ(found->dtype, tensor.dtype) << tensor.name;
-    EXPECT_EQ(found->shape, tensor.shape) << tensor.name;
-    EXPECT_TRUE(std::ranges::equal(found->bytes, tensor.bytes)) << tensor.name;
-  }
-}
-
-/// Both files have the same tensors.
-void expect_same_tensors(const fs::path& actual_file, const fs::path& expected_file) {
-  expect_tensors_of(actual_file, expected_file);
-  EXPECT_EQ(SafetensorsFile(actual_file).tensors().size(), SafetensorsFile(expected_file).tensors().size());
-}
 
 FolderExportOptions quantised(LayerQuantization setting) {
   return {.form = FolderForm::kMlx, .quantization = setting};
@@ -53,7 +33,7 @@ TEST(ExportFolder, HasTheTensorsOfMlxLm) {
         if (is_bf16) options.dtype = FloatType::kBF16;
         const FolderExportReport report =
             export_folder(test::source_path("tests/golden/mlx/toy"), folder.path() / name, options);
-        expect_tensors_of(folder.path() / name / "model.safetensors", expected / "model.safetensors");
+        test::expect_tensors_of(folder.path() / name / "model.safetensors", expected / "model.safetensors");
         const auto config = nlohmann::json::parse(test::read_file(folder.path() / name / "config.json"));
         auto wanted = nlohmann::json::parse(test::read_file(expected / "config.json"));
         wanted["n_layer"] = 3;
@@ -146,10 +126,11 @@ TEST(ExportFolder, PartsOfQkvProjBecomeOneTensor) {
   const fs::path toy = test::source_path("tests/golden/mlx/toy");
   write_toy(source, split_qkv);
   export_folder(source, around.path() / "hf");
-  expect_same_tensors(around.path() / "hf/model.safetensors", toy / "model.safetensors");
+  test::expect_same_tensors(around.path() / "hf/model.safetensors", toy / "model.safetensors");
   export_folder(source, around.path() / "split-mlx", quantised({}));
   export_folder(toy, around.path() / "mlx", quantised({}));
-  expect_same_tensors(around.path() / "split-mlx/model.safetensors", around.path() / "mlx/model.safetensors");
+  test::expect_same_tensors(around.path() / "split-mlx/model.safetensors",
+                            around.path() / "mlx/model.safetensors");
 }
 
 TEST(ExportFolder, NumbersThatFloat16DoesNotHoldAreNoInfinities) {
@@ -206,95 +187,6 @@ TEST(ExportFolder, NamesTheMatrixThatCannotBeQuantised) {
   EXPECT_EQ(std::distance(fs::directory_iterator(around.path()), fs::directory_iterator()), 1);
 }
 
-constexpr std::array<RopeLayout, 3> kLayouts = {RopeLayout::kInterleaved, RopeLayout::kHalf,
-                                                RopeLayout::kOriginal};
-
-struct Shape {
-  int64_t n_embd;
-  int64_t n_head;
-  int64_t n_kv_heads;
-};
-
-/// Folders with weights of a formula, and what they become.
-class RoundTrip : public testing::TestWithParam<Shape> {
- protected:
-  fs::path at(std::string_view name) const { return folder_.path() / name; }
-  fs::path weights(std::string_view name) const { return at(name) / "model.safetensors"; }
-
-  /// The source `name` with weights of one type.
-  void make_source(std::string_view name, FloatType type, bool has_tokenizer) {
-    fs::create_directory(at(name));
-    ModelArgs args;
-    args.n_embd = GetParam().n_embd;
-    args.n_head = GetParam().n_head;
-    args.n_kv_heads = GetParam().n_kv_heads;
-    args.model_type = "lille-130m";
-    args.block_size = 32;
-    args.layer_norm_eps = 1e-5F;
-    args.n_layer = 2;
-    args.rope_theta = 10000;
-    args.vocab_size = has_tokenizer ? 32768 : 300;
-    folder_.write(std::string(name) + "/config.json", args.to_json());
-    if (has_tokenizer)
-      for (const char* file : {"vocab.json", "merges.txt", "tokenizer_config.json"})
-        fs::copy(test::source_path("models/lille-tiny-8bit") / file, at(name));
-    if (type == FloatType::kF32) return test::write_formula_weights(at(name), DType::kF32, test::keep_f32);
-    if (type == FloatType::kF16) return test::write_formula_weights(at(name), DType::kF16, f32_to_f16);
-    test::write_formula_weights(at(name), DType::kBF16, f32_to_bf16);
-  }
-
-  /// `name` has the weights of `source`, and its arguments with this layout.
-  void expect_same(std::string_view name, std::string_view source, RopeLayout layout) {
-    expect_same_tensors(weights(name), weights(source));
-    ModelArgs expected = ModelArgs::load(at(source) / "config.json");
-    expected.rope_layout = layout;
-    EXPECT_EQ(ModelArgs::load(at(name) / "config.json"), expected);
-  }
-
-  test::TemporaryFolder folder_;
-};
-
-TEST_P(RoundTrip, ThroughGgufInEveryLayout) {
-  std::size_t type_idx = static_cast<std::size_t>(GetParam().n_embd / 16);
-  for (const RopeLayout layout : kLayouts) {
-    const std::string name(rope_layout_name(layout));
-    make_source(name, static_cast<FloatType>(type_idx++ % 3), true);
-    const Model model = test::load_model(at(name), layout);
-    export_gguf(model, Tokenizer::load(at(name)), at(name + ".gguf"));
-    export_folder(at(name + ".gguf"), at(name + "-back"));
-    expect_same(name + "-back", name, layout);
-    EXPECT_EQ(Tokenizer::load(at(name + "-back")).vocab_size(), 32768);
-    EXPECT_TRUE(fs::exists(at(name + "-back") / "generation_config.json"));
-  }
-}
-
-TEST_P(RoundTrip, ThroughFloatFoldersAndPyTorchInEveryType) {
-  for (const FloatType type : {FloatType::kF32, FloatType::kF16, FloatType::kBF16}) {
-    const std::string name = fmt::format("{}", static_cast<int>(type));
-    make_source(name, type, false);
-    export_folder(at(name), at(name + "-mlx"), {.form = FolderForm::kMlx});
-    export_folder(at(name + "-mlx"), at(name + "-back"), {.rope_layout = RopeLayout::kHalf});
-    expect_same_tensors(weights(name + "-mlx"), weights(name));
-    expect_same(name + "-back", name, RopeLayout::kHalf);
-
-    const SafetensorsFile file(weights(name));
-    folder_.write("x.pt",
-                  test::torch_checkpoint(file.tensors(),
-                                         test::model_args_opcodes(test::read_file(at(name) / "config.json")),
-                                         "_orig_mod."));
-    export_folder(at("x.pt"), at(name + "-pt"), {.rope_layout = RopeLayout::kOriginal});
-    expect_same(name + "-pt", name, RopeLayout::kOriginal);
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Shapes, RoundTrip,
-                         testing::Values(Shape{128, 4, 2}, Shape{240, 10, 5}, Shape{112, 4, 1},
-                                         Shape{160, 10, 2}),
-                         [](const auto& shape) {
-                           return fmt::format("{}_{}_{}", shape.param.n_embd, shape.param.n_head,
-                                              shape.param.n_kv_heads);
-                         });
-
 // The tests' own writer permutes rows as llama.cpp's converters do.
 TEST(ExportFolder, PutsRowsOfAnotherProgramsGgufBack) {
   const fs::path toy = test::source_path("tests/golden/torch/toy");
@@ -304,7 +196,7 @@ TEST(ExportFolder, PutsRowsOfAnotherProgramsGgufBack) {
     test::GgufOfFolder gguf(toy, is_permuted);
     gguf.set("lille.qk_permuted", is_permuted);
     export_folder(gguf.save(folder.path() / "x.gguf"), target);
-    expect_same_tensors(target / "model.safetensors", toy / "model.safetensors");
+    test::expect_same_tensors(target / "model.safetensors", toy / "model.safetensors");
     EXPECT_FALSE(ModelArgs::load(target / "config.json").rope_layout) << "nobody has measured it";
   }
 }
@@ -314,7 +206,7 @@ TEST(ExportFolder, AQuantisedFolderKeepsItsCodesForMlxOnly) {
   const test::TemporaryFolder folder;
   const fs::path mlx = folder.path() / "mlx";
   EXPECT_EQ(export_folder(source, mlx, {.form = FolderForm::kMlx}).n_dequantised, 0);
-  expect_same_tensors(mlx / "model.safetensors", source / "model.safetensors");
+  test::expect_same_tensors(mlx / "model.safetensors", source / "model.safetensors");
   EXPECT_EQ(ModelArgs::load(mlx / "config.json"), ModelArgs::load(source / "config.json"));
 
   const fs::path hf = folder.path() / "hf";
