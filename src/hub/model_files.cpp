@@ -1,19 +1,15 @@
 #include "hub/model_files.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/utf8.h"
+#include "io/folder_files.h"
 #include "io/safetensors.h"
 
 namespace lille {
 namespace {
 
 constexpr std::size_t kMaxNameBytes = 1000;
-
-constexpr auto kSideFiles = std::to_array<std::string_view>(
-    {"config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
-     "chat_template.jinja", "vocab.json", "merges.txt", "tokenizer.json", "Hastings.pkl"});
 
 bool contains(std::span<const std::string> files, std::string_view name) {
   return std::ranges::find(files, name) != files.end();
@@ -33,10 +29,8 @@ bool is_safe_file_name(std::string_view name) noexcept {
   }
 }
 
-std::span<const std::string_view> side_files() noexcept { return kSideFiles; }
-
 std::vector<std::string> first_files(std::span<const std::string> files) {
-  if (!contains(files, kSideFiles.front())) return {};
+  if (!contains(files, kConfigFile)) return {};
   std::vector<std::string> first;
   for (const std::string_view name : kSideFiles)
     if (contains(files, name)) first.emplace_back(name);

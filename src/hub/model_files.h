@@ -11,10 +11,7 @@ namespace lille {
 /// ASCII or UTF-8, without `..`, `\` or an empty part.
 bool is_safe_file_name(std::string_view name) noexcept;
 
-/// The files beside the weights that a model is loaded with, if the repository has them.
-std::span<const std::string_view> side_files() noexcept;
-
-/// Of all files of a repository, those to download first: side_files() that are there, and what says which
+/// Of all files of a repository, those to download first: kSideFiles that are there, and what says which
 /// files the weights are: `model.safetensors.index.json`, or `model.safetensors` alone.
 /// @returns nothing if it is not a repository that a Lille can be loaded from.
 std::vector<std::string> first_files(std::span<const std::string> files);

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "hub/model_files.h"
+#include "io/folder_files.h"
 #include "io/safetensors.h"
 
 namespace lille {
@@ -90,7 +91,7 @@ bool RepoCache::has(std::string_view commit, std::string_view file) const {
 }
 
 bool RepoCache::is_usable(std::string_view commit) const {
-  if (!has(commit, side_files().front())) return false;
+  if (!has(commit, kConfigFile)) return false;
   const std::vector<std::string> weights = weights_of(snapshot(commit));
   return !weights.empty() &&
          std::ranges::all_of(weights, [&](const auto& file) { return has(commit, file); });
@@ -101,7 +102,7 @@ bool RepoCache::is_complete(std::string_view commit) const {
   const auto is_settled = [&](std::string_view file) {
     return has(commit, file) || is_file(known_missing / file);
   };
-  return is_usable(commit) && std::ranges::all_of(side_files(), is_settled) && is_settled(kWeightIndexFile);
+  return is_usable(commit) && std::ranges::all_of(kSideFiles, is_settled) && is_settled(kWeightIndexFile);
 }
 
 fs::path RepoCache::blob(std::string_view etag) const { return root_ / folder_name_ / "blobs" / etag; }

@@ -29,7 +29,7 @@ class RepoCache {
   bool has(std::string_view commit, std::string_view file) const;
   /// Whether it has what a model cannot be loaded without: config.json and every weight file.
   bool is_usable(std::string_view commit) const;
-  /// Whether in addition each of side_files() is there or known not to exist, so that nothing is to be asked.
+  /// Whether in addition each of kSideFiles is there or known not to exist, so that nothing is to be asked.
   bool is_complete(std::string_view commit) const;
 
   std::filesystem::path blob(std::string_view etag) const;

@@ -8,6 +8,7 @@
 #include "hub/download.h"
 #include "hub/model_files.h"
 #include "hub/repo_cache.h"
+#include "io/folder_files.h"
 #include "io/safetensors.h"
 #include "lille/hub.h"
 
@@ -68,7 +69,7 @@ class Update {
       if (std::ranges::find(files, file) == files.end()) files.push_back(file);
     }
     download(files);
-    for (const std::string_view file : side_files()) remember(file);
+    for (const std::string_view file : kSideFiles) remember(file);
     remember(kWeightIndexFile);
   }
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "io/folder_files.h"
 #include "io/gguf.h"
 #include "io/json.h"
 #include "lille/generate.h"
@@ -47,7 +48,7 @@ Number number_in(const nlohmann::json& object, const char* key, Number fallback,
 
 GenerationDefaults read_folder(const std::filesystem::path& folder) {
   GenerationDefaults defaults;
-  const std::filesystem::path generation = folder / "generation_config.json";
+  const std::filesystem::path generation = folder / kGenerationConfigFile;
   const nlohmann::json sampling = read_object(generation);
   const auto read = [&](auto& field, const char* key, const Range& range) {
     field = number_in(sampling, key, field, range, generation);
@@ -61,7 +62,7 @@ GenerationDefaults read_folder(const std::filesystem::path& folder) {
   // transformers takes the likeliest token when sampling is switched off, whatever the temperature.
   if (sampling.value("do_sample", nlohmann::json(true)) == nlohmann::json(false)) defaults.temperature = 0;
 
-  const std::filesystem::path tokenizer = folder / "tokenizer_config.json";
+  const std::filesystem::path tokenizer = folder / kTokenizerConfigFile;
   const nlohmann::json config = read_object(tokenizer);
   const auto add_bos = config.find("add_bos_token");
   if (add_bos == config.end() || add_bos->is_null()) return defaults;
@@ -123,7 +124,7 @@ void save_generation_defaults(const std::filesystem::path& folder, const Generat
     if (defaults.min_p > 0) config["min_p"] = shortest(defaults.min_p);
   }
   if (defaults.repetition_penalty != 1) config["repetition_penalty"] = shortest(defaults.repetition_penalty);
-  AtomicFile file(folder / "generation_config.json");
+  AtomicFile file(folder / kGenerationConfigFile);
   file.write(config.dump(2) + "\n");
   file.commit();
 }

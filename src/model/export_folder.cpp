@@ -1,11 +1,11 @@
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_folder.h"
 #include "base/check.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "io/folder_files.h"
 #include "io/gguf.h"
 #include "io/json.h"
 #include "lille/generate.h"
@@ -16,29 +16,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kConfig = "config.json";
-constexpr const char* kGenerationConfig = "generation_config.json";
 constexpr std::size_t kMaxConfigBytes = 16 << 20;
-
-/// What a model's folder holds beside weights and config.json.
-constexpr std::array<const char*, 11> kCopiedFiles = {"vocab.json",
-                                                      "merges.txt",
-                                                      "tokenizer.json",
-                                                      "tokenizer_config.json",
-                                                      "special_tokens_map.json",
-                                                      "added_tokens.json",
-                                                      "Hastings.pkl",
-                                                      "chat_template.jinja",
-                                                      "chat_template.json",
-                                                      kGenerationConfig,
-                                                      "LICENSE"};
 
 /// config.json with everything that the source's has, if it has one, and what is known of the copy.
 std::string config_text(const ModelSource& source, ModelArgs args, const FolderExportOptions& options,
                         const ExportTensors& tensors) {
   nlohmann::json config = nlohmann::json::object();
   for (const fs::path& path : source.files()) {
-    if (path.filename() != kConfig) continue;
+    if (path.filename() != kConfigFile) continue;
     const std::string file = printable_path(path);
     config = parse_json_object(read_text_file(path, kMaxConfigBytes), {"load_config", file});
   }
@@ -60,16 +45,20 @@ void write_text(const fs::path& path, std::string_view text) {
   file.commit();
 }
 
+void copy_if_there(const fs::path& from, const fs::path& to) {
+  std::error_code failed;
+  if (!fs::is_regular_file(from, failed)) return;
+  fs::copy_file(from, to, failed);
+  if (failed)
+    raise(ErrorCode::kIo, "[write] {}: cannot be copied: {}. Nothing was written. Hint: name another folder",
+          printable_path(from), failed.message());
+}
+
+// config.json is written anew.
 void copy_files(const fs::path& from, const fs::path& to) {
-  for (const char* name : kCopiedFiles) {
-    std::error_code failed;
-    if (!fs::is_regular_file(from / name, failed)) continue;
-    fs::copy_file(from / name, to / name, failed);
-    if (failed)
-      raise(ErrorCode::kIo,
-            "[write] {}: cannot be copied: {}. Nothing was written. Hint: name another folder",
-            printable_path(from / name), failed.message());
-  }
+  for (const std::string_view name : kSideFiles)
+    if (name != kConfigFile) copy_if_there(from / name, to / name);
+  for (const std::string_view name : kOtherCopiedFiles) copy_if_there(from / name, to / name);
 }
 
 /// The tokenizer and the defaults: what stands beside the weights as it is, and the rest from what the source
@@ -78,12 +67,12 @@ void write_other_files(const fs::path& source, const fs::path& to, const ModelAr
   std::error_code ignored;
   if (!GgufFile::is_gguf(source))
     copy_files(fs::is_directory(source, ignored) ? source : source.parent_path(), to);
-  const bool has_own = fs::exists(to / "vocab.json", ignored) || fs::exists(to / "tokenizer.json", ignored);
+  const bool has_own = fs::exists(to / kVocabFile, ignored) || fs::exists(to / kTokenizerFile, ignored);
   if (has_own || !Tokenizer::exists(source)) return;
   const Tokenizer tokenizer = Tokenizer::load(source);
   const GenerationDefaults defaults = load_generation_defaults(source);
   tokenizer.save(to, {args.block_size, defaults.add_bos_token});
-  if (!fs::exists(to / kGenerationConfig, ignored)) save_generation_defaults(to, defaults, tokenizer);
+  if (!fs::exists(to / kGenerationConfigFile, ignored)) save_generation_defaults(to, defaults, tokenizer);
 }
 
 void check_not_quantised(const ModelArgs& args, std::span<const Parameter> parameters,
@@ -160,7 +149,7 @@ FolderExportReport export_folder(const fs::path& source, const fs::path& destina
   const bool is_mlx = options.form == FolderForm::kMlx;
   save_safetensors(folder.path() / kWeightFile, tensors.tensors(), {{"format", is_mlx ? "mlx" : "pt"}});
   if (is_mlx) write_text(folder.path() / kWeightIndexFile, tensors.index_text());
-  write_text(folder.path() / kConfig, config_text(*opened, args, options, tensors));
+  write_text(folder.path() / kConfigFile, config_text(*opened, args, options, tensors));
   write_other_files(source, folder.path(), args);
   folder.commit();
   return report;

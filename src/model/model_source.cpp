@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "io/folder_files.h"
 #include "io/gguf.h"
 #include "io/safetensors.h"
 #include "model/gguf_source.h"
@@ -11,13 +12,11 @@
 namespace lille {
 namespace {
 
-constexpr const char* kConfig = "config.json";
-
 class FolderSource : public ModelSource {
  public:
   // The configuration first: a folder of something else is told by what it is not.
   explicit FolderSource(const std::filesystem::path& folder)
-      : folder_(folder), args_(ModelArgs::load(folder / kConfig)), checkpoint_(folder) {}
+      : folder_(folder), args_(ModelArgs::load(folder / kConfigFile)), checkpoint_(folder) {}
 
   const std::filesystem::path& path() const noexcept override { return folder_; }
 
@@ -34,7 +33,7 @@ class FolderSource : public ModelSource {
   std::vector<std::filesystem::path> files() const override {
     std::vector<std::filesystem::path> files;
     for (const SafetensorsFile& file : checkpoint_.files()) files.push_back(file.path());
-    files.push_back(folder_ / kConfig);
+    files.push_back(folder_ / kConfigFile);
     return files;
   }
 

@@ -2,13 +2,13 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "io/folder_files.h"
+#include "io/safetensors.h"
 #include "io/torch_file.h"
 #include "model/lille.h"
 
 namespace lille {
 namespace {
-
-constexpr const char* kConfig = "config.json";
 
 class TorchSource : public ModelSource {
  public:
@@ -31,7 +31,7 @@ class TorchSource : public ModelSource {
   }
 
  private:
-  std::filesystem::path config_path() const { return file_.path().parent_path() / kConfig; }
+  std::filesystem::path config_path() const { return file_.path().parent_path() / kConfigFile; }
 
   ModelArgs find_args() const {
     if (has_own_args_) return *file_.model_args();
@@ -66,7 +66,7 @@ bool is_torch_file(const std::filesystem::path& path) {
 
 std::optional<std::filesystem::path> find_torch_file(const std::filesystem::path& folder) {
   std::error_code ignored;
-  for (const char* other : {"model.safetensors", "model.safetensors.index.json"})
+  for (const char* other : {kWeightFile, kWeightIndexFile})
     if (std::filesystem::exists(folder / other, ignored)) return std::nullopt;
   for (const char* name : {"best_model.pt", "ckpt_final.pt"})
     if (std::filesystem::exists(folder / name, ignored)) return folder / name;

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "io/folder_files.h"
 #include "io/gguf.h"
 #include "io/json.h"
 #include "lille/tokenizer.h"
@@ -16,8 +17,6 @@ namespace lille {
 namespace {
 
 constexpr std::size_t kMaxFileBytes = 16 << 20;
-constexpr const char* kTemplateFile = "chat_template.jinja";
-constexpr const char* kConfigFile = "tokenizer_config.json";
 
 bool is_space(char character) { return character == ' ' || (character >= '\t' && character <= '\r'); }
 
@@ -148,10 +147,10 @@ std::optional<FoundTemplate> find_template(const std::filesystem::path& model) {
   std::error_code ignored;
   const std::filesystem::path folder =
       std::filesystem::is_directory(model, ignored) ? model : model.parent_path();
-  const std::filesystem::path own_file = folder / kTemplateFile;
+  const std::filesystem::path own_file = folder / kChatTemplateFile;
   if (std::filesystem::exists(own_file, ignored))
     return FoundTemplate{read_text_file(own_file, kMaxFileBytes), printable_path(own_file)};
-  const std::filesystem::path config_file = folder / kConfigFile;
+  const std::filesystem::path config_file = folder / kTokenizerConfigFile;
   if (!std::filesystem::exists(config_file, ignored)) return std::nullopt;
   const std::string source = printable_path(config_file);
   const nlohmann::json config =

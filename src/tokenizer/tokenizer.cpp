@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "io/folder_files.h"
 #include "io/gguf.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/quote.h"
@@ -82,10 +83,10 @@ Tokenizer Tokenizer::load(const std::filesystem::path& model) {
   const std::filesystem::path folder = folder_of(model);
   std::error_code ignored;
   const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, ignored); };
-  if (has("vocab.json") && has("merges.txt"))
-    return from_vocab_and_merges(folder / "vocab.json", folder / "merges.txt");
-  if (has("tokenizer.json")) return from_tokenizer_json(folder / "tokenizer.json");
-  if (has("Hastings.pkl")) return from_pickle(folder / "Hastings.pkl");
+  if (has(kVocabFile) && has(kMergesFile))
+    return from_vocab_and_merges(folder / kVocabFile, folder / kMergesFile);
+  if (has(kTokenizerFile)) return from_tokenizer_json(folder / kTokenizerFile);
+  if (has(kHastingsFile)) return from_pickle(folder / kHastingsFile);
   raise(ErrorCode::kNotFound,
         "[tokenizer] {}: expected vocab.json and merges.txt, or tokenizer.json, or Hastings.pkl, found none "
         "of the three. Hint: a .pt file holds no tokenizer; put the author's Hastings.pkl beside it",
@@ -97,7 +98,7 @@ bool Tokenizer::exists(const std::filesystem::path& model) noexcept {
   const std::filesystem::path folder = folder_of(model);
   std::error_code ignored;
   const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, ignored); };
-  return (has("vocab.json") && has("merges.txt")) || has("tokenizer.json") || has("Hastings.pkl");
+  return (has(kVocabFile) && has(kMergesFile)) || has(kTokenizerFile) || has(kHastingsFile);
 }
 
 Tokenizer Tokenizer::from_vocab_and_merges(const std::filesystem::path& vocab,

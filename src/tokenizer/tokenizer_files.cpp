@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "io/folder_files.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/merges.h"
@@ -123,11 +124,11 @@ void write(const std::filesystem::path& path, const std::string& text) {
 void save_tokenizer_files(const std::filesystem::path& folder, const Vocabulary& vocabulary,
                           const SaveTokenizerOptions& options) {
   const Tokens tokens = tokens_of(vocabulary);
-  write(folder / "vocab.json", vocab_json(tokens));
-  write(folder / "merges.txt", merges_txt(tokens));
-  write(folder / "tokenizer.json", tokenizer_json(tokens));
-  write(folder / "tokenizer_config.json", tokenizer_config(tokens, options).dump(2) + "\n");
-  write(folder / "special_tokens_map.json", special_tokens_map().dump(2) + "\n");
+  write(folder / kVocabFile, vocab_json(tokens));
+  write(folder / kMergesFile, merges_txt(tokens));
+  write(folder / kTokenizerFile, tokenizer_json(tokens));
+  write(folder / kTokenizerConfigFile, tokenizer_config(tokens, options).dump(2) + "\n");
+  write(folder / kSpecialTokensMapFile, special_tokens_map().dump(2) + "\n");
 }
 
 }  // namespace lille
