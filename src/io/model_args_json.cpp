@@ -18,7 +18,7 @@ using nlohmann::json;
 
 constexpr std::string_view kAction = "load_config";
 constexpr std::string_view kModelType = "lille-130m";
-constexpr std::string_view kHint = "is this the config.json of a Lille checkpoint?";
+constexpr std::string_view kHint = "is this a Lille checkpoint?";
 constexpr std::size_t kMaxConfigBytes = 16 << 20;
 
 /// Reads one config.json into ModelArgs; every fault names the file and the key.
@@ -106,11 +106,8 @@ class ConfigReader {
     if (!config_.contains("layer_norm_eps")) missing.emplace_back("layer_norm_eps");
     if (find_rope_theta() == nullptr) missing.emplace_back("rope_theta");
     if (!missing.empty())
-      raise(ErrorCode::kCorruptFile,
-            "[{}] {}: expected all keys of a Lille model, got none for {}. Hint: is this the config.json of "
-            "a Lille "
-            "checkpoint?",
-            kAction, file_, fmt::join(missing, ", "));
+      raise(ErrorCode::kCorruptFile, "[{}] {}: expected all keys of a Lille model, got none for {}. Hint: {}",
+            kAction, file_, fmt::join(missing, ", "), kHint);
   }
 
   int64_t read_whole(const SizeKey& key, const json& value) const {

@@ -276,6 +276,18 @@ TEST(ModelArgsJson, ReadsSettingsOfSingleLayers) {
                      {{"quantization", with_layer(R"({"group_size":64,"bits":4,"mode":"nvfp4"})")}});
 }
 
+// model_args of a .pt file are read here too; only `source` says where a fault stands.
+TEST(ModelArgsJson, NamesNoFileButItsSource) {
+  for (const Keys& changes :
+       {Keys{{"n_embd", ""}}, Keys{{"n_layer", "\"two\""}}, Keys{{"layer_norm_eps", "-1"}}})
+    try {
+      ModelArgs::from_json(config(changes), "best_model.pt (model_args)");
+      ADD_FAILURE() << "expected an error";
+    } catch (const Error& error) {
+      EXPECT_EQ(std::string_view(error.what()).find("config.json"), std::string_view::npos) << error.what();
+    }
+}
+
 TEST(ModelArgsJson, RefusesDuplicateKeys) {
   test::expect_error(ErrorCode::kCorruptFile, "got \"n_embd\" twice",
                      [] { ModelArgs::from_json(R"({"n_embd":1,"n_embd":2})", "config.json"); });
