@@ -135,19 +135,17 @@ FolderExportReport export_folder(const fs::path& source, const fs::path& destina
   const std::vector<Parameter> parameters = match_parameters(table, named, args, printable_path(source));
   if (options.quantization) check_not_quantised(args, parameters, source);
 
-  ExportTensors tensors(*opened, args, options);
-  int64_t n_done = 0;
-  for (const Parameter& parameter : parameters) {
-    tensors.add(parameter);
-    if (options.on_progress) options.on_progress(++n_done, static_cast<int64_t>(parameters.size()));
-  }
+  ExportTensors tensors(*opened, args, parameters, options);
   const FolderExportReport report = tensors.report();
   if (options.quantization && report.n_quantised == 0)
     raise(ErrorCode::kInvalidArgument,
           "[quantize] {}: expected rows that groups of {} divide, got none. Hint: choose a smaller group",
           printable_path(source), options.quantization->group_size);
   const bool is_mlx = options.form == FolderForm::kMlx;
-  save_safetensors(folder.path() / kWeightFile, tensors.tensors(), {{"format", is_mlx ? "mlx" : "pt"}});
+  SafetensorsWriter weights(folder.path() / kWeightFile, tensors.tensors(),
+                            {{"format", is_mlx ? "mlx" : "pt"}});
+  tensors.write(weights);
+  weights.commit();
   if (is_mlx) write_text(folder.path() / kWeightIndexFile, tensors.index_text());
   write_text(folder.path() / kConfigFile, config_text(*opened, args, options, tensors));
   write_other_files(source, folder.path(), args);

@@ -80,6 +80,42 @@ void append(std::vector<std::byte>& to, const void* from, std::size_t n_bytes) {
   to.insert(to.end(), bytes, bytes + n_bytes);
 }
 
+void append(AffineMatrix& to, const AffineMatrix& from) {
+  append(to.codes, from.codes.data(), from.codes.size());
+  append(to.scales, from.scales.data(), from.scales.size());
+  append(to.biases, from.biases.data(), from.biases.size());
+}
+
+AffineMatrix stored_codes(const Linear& linear) {
+  AffineMatrix stored;
+  for (const LinearPart& part : linear.parts) {
+    const kernels::WeightMatrix& weight = part.weight;
+    const auto n_scale_bytes = static_cast<std::size_t>(weight.n_out * (weight.n_in / weight.group_size) *
+                                                        kernels::float_bytes(weight.scale_kind));
+    append(stored.codes, weight.data, rows_in_file(weight).size());
+    append(stored.scales, weight.scales, n_scale_bytes);
+    append(stored.biases, weight.biases, n_scale_bytes);
+  }
+  return stored;
+}
+
+/// What `make` makes; its errors name the parameter.
+template <typename Make>
+AffineMatrix with_name(const ParameterSpec& spec, Make make) {
+  try {
+    return make();
+  } catch (const Error& error) {
+    raise(error.code(), "[convert] {}.weight: {}", spec.name, error.what());
+  }
+}
+
+/// F16 if all parts' scales fit it.
+kernels::FloatKind scale_kind_of_blocks(const Linear& linear) noexcept {
+  for (const LinearPart& part : linear.parts)
+    if (affine_scale_kind(part.weight.kind) == kernels::FloatKind::kF32) return kernels::FloatKind::kF32;
+  return kernels::FloatKind::kF16;
+}
+
 }  // namespace
 
 std::optional<FloatType> float_type_from_name(std::string_view name) noexcept {
@@ -91,11 +127,13 @@ std::optional<FloatType> float_type_from_name(std::string_view name) noexcept {
 std::string_view float_type_name(FloatType type) noexcept { return row_of(type).name; }
 
 ExportTensors::ExportTensors(const ModelSource& source, const ModelArgs& args,
-                             const FolderExportOptions& options)
+                             std::span<const Parameter> parameters, const FolderExportOptions& options)
     : source_(source),
       args_(args),
       options_(options),
-      pool_(options.n_threads == 0 ? n_usable_cpus() : options.n_threads) {}
+      pool_(options.n_threads == 0 ? n_usable_cpus() : options.n_threads) {
+  for (const Parameter& parameter : parameters) add(plan_of(parameter));
+}
 
 std::optional<QuantizationArgs> ExportTensors::quantization() const {
   if (options_.quantization)
@@ -103,23 +141,6 @@ std::optional<QuantizationArgs> ExportTensors::quantization() const {
                             .bits = options_.quantization->bits};
   if (of_blocks_) return of_blocks_;
   return keeps_codes() ? args_.quantization : std::nullopt;
-}
-
-void ExportTensors::add(const Parameter& parameter) {
-  const ParameterSpec& spec = *parameter.spec;
-  const Linear linear = linear_of(parameter);
-  const bool is_matrix = spec.kind == ParameterKind::kMatrix;
-  n_weights_ += spec.n_parameters();
-  if (keeps_codes() && std::ranges::any_of(linear.parts, is_affine)) return add_stored_codes(spec, linear);
-  const std::optional<int64_t> bits = bits_of_blocks(linear);
-  if (keeps_codes() && bits) return add_codes_of_blocks(spec, linear, *bits);
-  const FloatType type = type_of(spec, linear);
-  if (tensors_.empty()) embedding_type_ = type;
-  if (options_.quantization && is_matrix && spec.shape[1] % options_.quantization->group_size == 0)
-    return add_new_codes(spec, linear, type);
-  if (!std::ranges::all_of(linear.parts, is_float)) ++report_.n_dequantised;
-  if (options_.quantization && is_matrix) ++report_.n_kept;
-  add_tensor(spec.name + ".weight", row_of(type).dtype, spec.shape, floats_of(spec, linear, type));
 }
 
 FolderExportReport ExportTensors::report() const {
@@ -136,92 +157,117 @@ std::string ExportTensors::index_text() const {
   return index.dump(4) + "\n";
 }
 
-void ExportTensors::add_stored_codes(const ParameterSpec& spec, const Linear& linear) {
+ExportTensors::Plan ExportTensors::plan_of(const Parameter& parameter) const {
+  const ParameterSpec& spec = *parameter.spec;
+  const Linear linear = linear_of(parameter);
+  if (keeps_codes() && std::ranges::any_of(linear.parts, is_affine))
+    return plan_stored_codes(parameter, linear);
+  const std::optional<int64_t> bits = bits_of_blocks(linear);
+  if (keeps_codes() && bits)
+    return {&parameter,
+            Storage::kCodesOfBlocks,
+            row_of(scale_kind_of_blocks(linear)).type,
+            {.group_size = kBlockGroupSize, .bits = *bits}};
+  const FloatType type = type_of(spec, linear);
+  const bool is_quantised = options_.quantization && spec.kind == ParameterKind::kMatrix &&
+                            spec.shape[1] % options_.quantization->group_size == 0;
+  if (is_quantised) return {&parameter, Storage::kNewCodes, type, *options_.quantization};
+  return {&parameter, Storage::kFloats, type, {}};
+}
+
+ExportTensors::Plan ExportTensors::plan_stored_codes(const Parameter& parameter, const Linear& linear) const {
+  const std::string& name = parameter.spec->name;
   const kernels::WeightMatrix& first = linear.parts.front().weight;
-  const std::optional<LayerQuantization> setting = args_.quantization->of_layer(spec.name);
-  AffineMatrix stored;
-  for (const LinearPart& part : linear.parts) {
+  const std::optional<LayerQuantization> setting = args_.quantization->of_layer(name);
+  const bool is_as_named = std::ranges::all_of(linear.parts, [&](const LinearPart& part) {
     const kernels::WeightMatrix& weight = part.weight;
-    const bool is_as_named =
-        is_affine(part) && weight.scale_kind == first.scale_kind && setting &&
-        *setting == LayerQuantization{.group_size = weight.group_size, .bits = weight.bits};
-    if (!is_as_named)
-      raise(
-          ErrorCode::kUnsupported,
+    return is_affine(part) && weight.scale_kind == first.scale_kind &&
+           setting == LayerQuantization{.group_size = weight.group_size, .bits = weight.bits};
+  });
+  if (!is_as_named)
+    raise(ErrorCode::kUnsupported,
           "[convert] {}: expected codes of queries, keys and values in the one setting that config.json has "
           "for it, got others. Hint: choose a dtype, which makes floats of them",
-          spec.name);
-    const auto n_scale_bytes = static_cast<std::size_t>(weight.n_out * (weight.n_in / weight.group_size) *
-                                                        kernels::float_bytes(weight.scale_kind));
-    append(stored.codes, weight.data, rows_in_file(weight).size());
-    append(stored.scales, weight.scales, n_scale_bytes);
-    append(stored.biases, weight.biases, n_scale_bytes);
+          name);
+  return {&parameter, Storage::kStoredCodes, row_of(first.scale_kind).type, *setting};
+}
+
+void ExportTensors::add(const Plan& plan) {
+  const ParameterSpec& spec = *plan.parameter->spec;
+  if (plans_.empty() && plan.storage != Storage::kStoredCodes) embedding_type_ = plan.type;
+  plans_.push_back(plan);
+  n_weights_ += spec.n_parameters();
+  const DType dtype = row_of(plan.type).dtype;
+  if (plan.storage == Storage::kFloats) {
+    if (!std::ranges::all_of(linear_of(*plan.parameter).parts, is_float)) ++report_.n_dequantised;
+    if (options_.quantization && spec.kind == ParameterKind::kMatrix) ++report_.n_kept;
+    return add_tensor(spec.name + ".weight", dtype, spec.shape);
   }
-  add_affine(spec, *setting, first.scale_kind, std::move(stored));
+  const LayerQuantization& setting = plan.setting;
+  if (plan.storage == Storage::kNewCodes) ++report_.n_quantised;
+  if (plan.storage == Storage::kCodesOfBlocks) {
+    if (!of_blocks_) of_blocks_ = QuantizationArgs{.group_size = setting.group_size, .bits = setting.bits};
+    if (setting.bits != of_blocks_->bits) of_blocks_->layers[spec.name] = setting;
+  }
+  const int64_t n_out = spec.shape[0];
+  const int64_t n_in = spec.shape[1];
+  add_tensor(spec.name + ".weight", DType::kU32, {n_out, n_in * setting.bits / 32});
+  add_tensor(spec.name + ".scales", dtype, {n_out, n_in / setting.group_size});
+  add_tensor(spec.name + ".biases", dtype, {n_out, n_in / setting.group_size});
+}
+
+void ExportTensors::add_tensor(std::string name, DType dtype, std::vector<int64_t> shape) {
+  int64_t n_bytes = dtype_bytes(dtype);
+  for (const int64_t extent : shape) n_bytes *= extent;
+  report_.n_bytes += n_bytes;
+  tensors_.push_back({std::move(name), dtype, std::move(shape), {}});
+}
+
+void ExportTensors::write(SafetensorsWriter& writer) {
+  int64_t n_done = 0;
+  for (const Plan& plan : plans_) {
+    const Linear linear = linear_of(*plan.parameter);
+    if (plan.storage == Storage::kFloats) {
+      std::vector<std::byte> owned;
+      writer.write(floats_of(plan, linear, owned));
+    } else {
+      const AffineMatrix matrix = codes_of(plan, linear);
+      writer.write(matrix.codes);
+      writer.write(matrix.scales);
+      writer.write(matrix.biases);
+    }
+    if (options_.on_progress) options_.on_progress(++n_done, static_cast<int64_t>(plans_.size()));
+  }
+}
+
+AffineMatrix ExportTensors::codes_of(const Plan& plan, const Linear& linear) {
+  if (plan.storage == Storage::kNewCodes) return new_codes(plan, linear);
+  return plan.storage == Storage::kStoredCodes ? stored_codes(linear) : codes_of_blocks(plan, linear);
 }
 
 // Parts whose codes differ in their bits get those of the widest.
-void ExportTensors::add_codes_of_blocks(const ParameterSpec& spec, const Linear& linear, int64_t bits) {
-  kernels::FloatKind scale_kind = kernels::FloatKind::kF16;
-  for (const LinearPart& part : linear.parts)
-    if (affine_scale_kind(part.weight.kind) == kernels::FloatKind::kF32)
-      scale_kind = kernels::FloatKind::kF32;
+AffineMatrix ExportTensors::codes_of_blocks(const Plan& plan, const Linear& linear) {
   AffineMatrix whole;
   int64_t n_done = 0;
   for (const LinearPart& part : linear.parts) {
     const OwnedMatrix rows = copy_rows(linear, n_done, part.weight.n_out, 0);
-    try {
-      const AffineMatrix matrix = affine_from_blocks(rows.matrix, bits, scale_kind, pool_);
-      append(whole.codes, matrix.codes.data(), matrix.codes.size());
-      append(whole.scales, matrix.scales.data(), matrix.scales.size());
-      append(whole.biases, matrix.biases.data(), matrix.biases.size());
-    } catch (const Error& error) {
-      raise(error.code(), "[convert] {}.weight: {}", spec.name, error.what());
-    }
+    append(whole, with_name(*plan.parameter->spec, [&] {
+             return affine_from_blocks(rows.matrix, plan.setting.bits, row_of(plan.type).float_kind, pool_);
+           }));
     n_done += part.weight.n_out;
   }
-  const LayerQuantization setting = {.group_size = kBlockGroupSize, .bits = bits};
-  if (!of_blocks_) of_blocks_ = QuantizationArgs{.group_size = setting.group_size, .bits = setting.bits};
-  if (bits != of_blocks_->bits) of_blocks_->layers[spec.name] = setting;
-  if (!embedding_type_) embedding_type_ = row_of(scale_kind).type;
-  add_affine(spec, setting, scale_kind, std::move(whole));
+  return whole;
 }
 
-void ExportTensors::add_new_codes(const ParameterSpec& spec, const Linear& linear, FloatType type) {
-  const LayerQuantization& setting = *options_.quantization;
-  const std::size_t n_owned = memory_.size();
-  const FloatTypeRow& row = row_of(type);
+AffineMatrix ExportTensors::new_codes(const Plan& plan, const Linear& linear) {
+  const ParameterSpec& spec = *plan.parameter->spec;
+  const FloatTypeRow& row = row_of(plan.type);
+  std::vector<std::byte> owned;
   const kernels::WeightMatrix floats = {.kind = row.weight_kind,
-                                        .data = floats_of(spec, linear, type).data(),
+                                        .data = floats_of(plan, linear, owned).data(),
                                         .n_out = spec.shape[0],
                                         .n_in = spec.shape[1]};
-  AffineMatrix matrix;
-  try {
-    matrix = quantize_affine(floats, setting, row.float_kind, pool_);
-  } catch (const Error& error) {
-    raise(error.code(), "[convert] {}.weight: {}", spec.name, error.what());
-  }
-  memory_.resize(n_owned);
-  add_affine(spec, setting, row.float_kind, std::move(matrix));
-  ++report_.n_quantised;
-}
-
-void ExportTensors::add_affine(const ParameterSpec& spec, const LayerQuantization& setting,
-                               kernels::FloatKind scale_kind, AffineMatrix matrix) {
-  const DType scale_type = row_of(scale_kind).dtype;
-  const int64_t n_out = spec.shape[0];
-  const int64_t n_in = spec.shape[1];
-  const std::vector<int64_t> groups = {n_out, n_in / setting.group_size};
-  add_tensor(spec.name + ".weight", DType::kU32, {n_out, n_in * setting.bits / 32},
-             own(std::move(matrix.codes)));
-  add_tensor(spec.name + ".scales", scale_type, groups, own(std::move(matrix.scales)));
-  add_tensor(spec.name + ".biases", scale_type, groups, own(std::move(matrix.biases)));
-}
-
-void ExportTensors::add_tensor(std::string name, DType dtype, std::vector<int64_t> shape,
-                               std::span<const std::byte> bytes) {
-  report_.n_bytes += static_cast<int64_t>(bytes.size());
-  tensors_.push_back({std::move(name), dtype, std::move(shape), bytes});
+  return with_name(spec, [&] { return quantize_affine(floats, plan.setting, row.float_kind, pool_); });
 }
 
 // A norm is a matrix of one row.
@@ -250,25 +296,20 @@ FloatType ExportTensors::type_of(const ParameterSpec& spec, const Linear& linear
   return may_be_widened && survives(rows_in_file(first), *embedding_type_) ? *embedding_type_ : stored;
 }
 
-std::span<const std::byte> ExportTensors::floats_of(const ParameterSpec& spec, const Linear& linear,
-                                                    FloatType type) {
+std::span<const std::byte> ExportTensors::floats_of(const Plan& plan, const Linear& linear,
+                                                    std::vector<std::byte>& owned) {
   const LinearPart& first = linear.parts.front();
-  if (linear.parts.size() == 1 && first.permuted_head_dim == 0 && float_type_of(first.weight) == type)
+  if (linear.parts.size() == 1 && first.permuted_head_dim == 0 && float_type_of(first.weight) == plan.type)
     return rows_in_file(first.weight);
-  std::vector<std::byte> bytes;
   int64_t n_done = 0;
   for (const LinearPart& part : linear.parts) {
     const OwnedMatrix rows = copy_rows(linear, n_done, part.weight.n_out, 0);
     const std::vector<std::byte> floats =
-        encode_matrix(rows.matrix, row_of(type).dtype, spec.name + ".weight", pool_);
-    append(bytes, floats.data(), floats.size());
+        encode_matrix(rows.matrix, row_of(plan.type).dtype, plan.parameter->spec->name + ".weight", pool_);
+    append(owned, floats.data(), floats.size());
     n_done += part.weight.n_out;
   }
-  return own(std::move(bytes));
-}
-
-std::span<const std::byte> ExportTensors::own(std::vector<std::byte> bytes) {
-  return memory_.emplace_back(std::move(bytes));
+  return owned;
 }
 
 }  // namespace lille

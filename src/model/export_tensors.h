@@ -1,14 +1,12 @@
 #pragma once
 
-#include <deque>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "io/safetensors.h"
+#include "io/safetensors_writer.h"
 #include "lille/convert.h"
 #include "model/parameters.h"
 #include "quantize/affine.h"
@@ -18,20 +16,20 @@ namespace lille {
 /// "float32", "float16" or "bfloat16".
 std::string_view float_type_name(FloatType type) noexcept;
 
-/// Makes the tensors of a folder from the parameters of a source, and owns the memory that they view where
-/// that is not the source's.
+/// Makes the tensors of a folder from the parameters of a source: first says what they will be, then makes
+/// their bytes one parameter after the other, so that only one is in memory at a time.
 class ExportTensors {
  public:
-  /// @param source   outlives this.
-  /// @param args     the source's.
-  /// @param options  with a setting that MLX has; outlives this.
-  ExportTensors(const ModelSource& source, const ModelArgs& args, const FolderExportOptions& options);
+  /// @param source      outlives this.
+  /// @param args        the source's.
+  /// @param parameters  the source's, in the order of parameter_table(args); outlive this.
+  /// @param options     with a setting that MLX has; outlives this.
+  /// @throws Error that names the parameter, for codes that cannot be kept as asked.
+  ExportTensors(const ModelSource& source, const ModelArgs& args, std::span<const Parameter> parameters,
+                const FolderExportOptions& options);
 
-  /// Adds one parameter; the embedding comes first.
-  /// @throws Error that names the parameter, for weights that cannot be stored as asked.
-  void add(const Parameter& parameter);
-
-  std::span<const TensorToSave> tensors() const noexcept { return tensors_; }
+  /// What write() will write; without bytes.
+  const std::vector<TensorToSave>& tensors() const noexcept { return tensors_; }
   FolderExportReport report() const;
   /// What config.json says of the codes; nothing if all are floats.
   std::optional<QuantizationArgs> quantization() const;
@@ -40,29 +38,47 @@ class ExportTensors {
   /// The text of model.safetensors.index.json.
   std::string index_text() const;
 
+  /// Writes all tensors.
+  /// @throws Error that names the parameter, for weights that cannot be stored as asked; Error(kIo).
+  void write(SafetensorsWriter& writer);
+
  private:
+  /// How a parameter is stored.
+  enum class Storage {
+    kFloats,
+    kStoredCodes,    ///< MLX's codes as the source has them.
+    kCodesOfBlocks,  ///< MLX's codes with the integers of GGUF's blocks.
+    kNewCodes,       ///< Quantised.
+  };
+  struct Plan {
+    const Parameter* parameter = nullptr;
+    Storage storage = Storage::kFloats;
+    FloatType type = FloatType::kF32;  ///< Of the floats, or of scales and biases.
+    LayerQuantization setting = {};    ///< Of codes.
+  };
+
+  Plan plan_of(const Parameter& parameter) const;
+  Plan plan_stored_codes(const Parameter& parameter, const Linear& linear) const;
+  void add(const Plan& plan);
+  void add_tensor(std::string name, DType dtype, std::vector<int64_t> shape);
   /// Whether codes and blocks stay such where the form can hold them.
   bool keeps_codes() const noexcept {
     return options_.form == FolderForm::kMlx && !options_.quantization && !options_.dtype;
   }
-  void add_stored_codes(const ParameterSpec& spec, const Linear& linear);
-  void add_codes_of_blocks(const ParameterSpec& spec, const Linear& linear, int64_t bits);
-  void add_new_codes(const ParameterSpec& spec, const Linear& linear, FloatType type);
-  void add_affine(const ParameterSpec& spec, const LayerQuantization& setting, kernels::FloatKind scale_kind,
-                  AffineMatrix matrix);
-  void add_tensor(std::string name, DType dtype, std::vector<int64_t> shape,
-                  std::span<const std::byte> bytes);
   Linear linear_of(const Parameter& parameter) const;
   FloatType type_of(const ParameterSpec& spec, const Linear& linear) const;
-  std::span<const std::byte> floats_of(const ParameterSpec& spec, const Linear& linear, FloatType type);
-  std::span<const std::byte> own(std::vector<std::byte> bytes);
+  AffineMatrix codes_of(const Plan& plan, const Linear& linear);
+  AffineMatrix codes_of_blocks(const Plan& plan, const Linear& linear);
+  AffineMatrix new_codes(const Plan& plan, const Linear& linear);
+  /// The source's own bytes where they are as planned, else `owned`.
+  std::span<const std::byte> floats_of(const Plan& plan, const Linear& linear, std::vector<std::byte>& owned);
 
   const ModelSource& source_;
   const ModelArgs& args_;
   const FolderExportOptions& options_;
   ThreadPool pool_;
+  std::vector<Plan> plans_;
   std::vector<TensorToSave> tensors_;
-  std::deque<std::vector<std::byte>> memory_;
   std::optional<FloatType> embedding_type_;
   std::optional<QuantizationArgs> of_blocks_;  ///< The settings that codes of blocks have got.
   FolderExportReport report_;

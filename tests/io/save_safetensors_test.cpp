@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "io/safetensors.h"
+#include "io/safetensors_writer.h"
 #include "support.h"
 
 namespace lille {
@@ -74,6 +74,43 @@ TEST(SaveSafetensors, CopiesAGoldenFile) {
     ASSERT_EQ(read.bytes.size(), tensor.bytes.size());
     EXPECT_EQ(std::memcmp(read.bytes.data(), tensor.bytes.data(), tensor.bytes.size()), 0) << tensor.name;
   }
+}
+
+TEST(SafetensorsWriter, WritesTheSameFileTensorByTensor) {
+  const test::TemporaryFolder folder;
+  const std::vector<TensorToSave> tensors = {{"b", DType::kU8, {3}, bytes_of("xyz")},
+                                             {"empty", DType::kF32, {0, 5}, {}},
+                                             {"a", DType::kF16, {2}, bytes_of("1234")}};
+  save_safetensors(folder.path() / "whole", tensors, {{"format", "pt"}});
+  std::vector<TensorToSave> planned = tensors;
+  for (TensorToSave& tensor : planned) tensor.bytes = {};
+  SafetensorsWriter writer(folder.path() / "parts", planned, {{"format", "pt"}});
+  for (const TensorToSave& tensor : tensors) writer.write(tensor.bytes);
+  EXPECT_FALSE(fs::exists(folder.path() / "parts")) << "it appears whole";
+  writer.commit();
+  EXPECT_EQ(test::read_file(folder.path() / "parts"), test::read_file(folder.path() / "whole"));
+}
+
+TEST(SafetensorsWriter, RefusesBytesThatAreNotAsPlanned) {
+  const test::TemporaryFolder folder;
+  const fs::path path = folder.path() / "x";
+  {
+    SafetensorsWriter writer(path, {{"a", DType::kF16, {2}, {}}});
+    test::expect_error(ErrorCode::kInvalidArgument, "tensor \"a\": expected the bytes of (2) of F16, got 3",
+                       [&] { writer.write(bytes_of("123")); });
+    test::expect_error(ErrorCode::kInternal, "n_written_", [&] { writer.commit(); });
+    writer.write(bytes_of("1234"));
+    test::expect_error(ErrorCode::kInternal, "n_written_", [&] { writer.write({}); });
+  }
+  EXPECT_FALSE(fs::exists(path));
+  constexpr int64_t kHuge = int64_t{1} << 62;
+  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{-1}, {kHuge, 2}, {kHuge}})
+    test::expect_error(ErrorCode::kInvalidArgument, "expected a shape whose bytes can be counted", [&] {
+      SafetensorsWriter(path, {{"a", DType::kU8, {kHuge}, {}},
+                               {"b", DType::kU8, {kHuge}, {}},
+                               {"c", DType::kU8, {kHuge}, {}},
+                               {"d", DType::kU8, shape, {}}});
+    });
 }
 
 TEST(SaveSafetensors, OfNothingIsAFile) {
