@@ -124,9 +124,18 @@ std::string upper(std::string text) {
   return text;
 }
 
+// A type as GGUF calls it, also where it is called as in mlx-lm: "F16" for "float16".
+std::string short_dtype(const std::string& name) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kLongNames = {
+      {{"FLOAT32", "F32"}, {"FLOAT16", "F16"}, {"BFLOAT16", "BF16"}}};
+  for (const auto& [long_name, short_name] : kLongNames)
+    if (name == long_name) return std::string(short_name);
+  return name;
+}
+
 void run_convert(ConvertArguments arguments, const Environment& environment) {
   arguments.quantize = upper(arguments.quantize);
-  arguments.dtype = upper(arguments.dtype);
+  arguments.dtype = short_dtype(upper(arguments.dtype));
   const OptionSpec dtypes = {"dtype", "", "TYPE", "", 0, 0, "F32|F16|BF16"};
   check_choice(dtypes, arguments.dtype);
   if (arguments.format.empty())
@@ -162,7 +171,8 @@ void add_convert(CLI::App& program, const Environment& environment) {
       ->type_name("HOW");
   command
       ->add_option("--dtype", arguments->dtype,
-                   "F32, F16 or BF16 for all matrices; with --format mlx --quantize for scales, biases and "
+                   "F32, F16 or BF16 (or float32, ...) for all matrices; with --format mlx --quantize for "
+                   "scales, biases and "
                    "norms. Default: as stored, and F32 for quantised weights that become floats.")
       ->type_name("TYPE");
   command->add_flag("--overwrite", arguments->overwrite, "Replace DST if it is there.");

@@ -85,7 +85,8 @@ TEST_F(Convert, AFolderUnlessTheNameEndsInGguf) {
   output_of({"quantize", hf, quantised, "--bits", "4", "--group-size", "32", "--dtype", "bfloat16"});
   EXPECT_TRUE(read_file(mlx / "model.safetensors") == read_file(quantised / "model.safetensors"));
   EXPECT_EQ(read_file(mlx / "config.json"), read_file(quantised / "config.json"));
-  output_of({"convert", hf, mlx, "--format", "mlx", "--overwrite", "--dtype", "f16"});
+  output_of({"convert", hf, mlx, "--format", "mlx", "--overwrite", "--dtype", "float16"});
+  EXPECT_EQ(nlohmann::json::parse(read_file(mlx / "config.json"))["torch_dtype"], "float16");
   EXPECT_EQ(nlohmann::json::parse(output_of({"info", "--json", "--model", mlx}))["form"],
             "safetensors folder");
 }
