@@ -5,6 +5,8 @@
 #include "lille/batch.h"
 #include "lille/chat.h"
 #include "lille/convert.h"
+#include "lille/diff.h"
+#include "lille/divergence.h"
 #include "lille/error.h"
 #include "lille/generate.h"
 #include "lille/hub.h"

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -137,10 +138,19 @@ void print_to_stderr(std::string_view text) noexcept;
 /// Writes one line to stderr: "lille: TEXT".
 void note(std::string_view text);
 
+/// Thrown by a command that has printed its answer and says with the exit code how it came out.
+struct ExitCode {
+  int value = 0;
+};
+
 /// A bar on stderr that shows n_done of n_total; only on a terminal, and gone when it is destroyed.
 class ProgressBar {
  public:
-  explicit ProgressBar(std::string label);
+  /// Seconds that a user waits without being told.
+  static constexpr double kPatience = 2;
+
+  /// @param after_s  seconds of work before it is shown.
+  explicit ProgressBar(std::string label, double after_s = 0);
   ~ProgressBar();
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
@@ -152,6 +162,7 @@ class ProgressBar {
   void draw(int64_t n_done, int64_t n_total, std::string_view text);
 
   std::string label_;
+  std::chrono::steady_clock::time_point first_shown_;
   bool is_on_terminal_;
   bool is_shown_ = false;
 };
@@ -177,6 +188,7 @@ void add_tokenize(CLI::App& program, const Environment& environment);
 void add_detokenize(CLI::App& program, const Environment& environment);
 void add_logits(CLI::App& program, const Environment& environment);
 void add_convert(CLI::App& program, const Environment& environment);
+void add_diff(CLI::App& program, const Environment& environment);
 void add_perplexity(CLI::App& program, const Environment& environment);
 void add_quantize(CLI::App& program, const Environment& environment);
 void add_pull(CLI::App& program);

@@ -69,6 +69,7 @@ int run(int argc, char** argv) {
   add_perplexity(program, environment);
   add_convert(program, environment);
   add_quantize(program, environment);
+  add_diff(program, environment);
   add_pull(program);
   add_models(program);
   add_completion(program);
@@ -83,6 +84,8 @@ int run(int argc, char** argv) {
     std::ostringstream text;
     program.exit(asked, text, text);
     return print_or_fail(text.str());
+  } catch (const ExitCode& answer) {
+    return answer.value;
   } catch (const CLI::ParseError& wrong) {
     return fail(usage_message(program, wrong, argc, argv), kWrongUsage);
   } catch (const Error& error) {

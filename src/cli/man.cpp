@@ -17,7 +17,8 @@ constexpr std::string_view kExitStatus = R"(.SH EXIT STATUS
 It did what was asked.
 .TP
 .B 1
-It failed: a file, the machine or the input stood in the way. One line on stderr says what.
+It failed: a file, the machine or the input stood in the way. One line on stderr says what. Or
+\fBlille diff\fR has found a difference, which it prints.
 .TP
 .B 2
 The command line is wrong: an unknown command or option, or a value out of range.

@@ -127,8 +127,12 @@ void print_to_stderr(std::string_view text) noexcept {
 
 void note(std::string_view text) { print_to_stderr(fmt::format("lille: {}\n", text)); }
 
-ProgressBar::ProgressBar(std::string label)
-    : label_(std::move(label)), is_on_terminal_(stderr_is_terminal()) {}
+ProgressBar::ProgressBar(std::string label, double after_s)
+    : label_(std::move(label)),
+      first_shown_(std::chrono::steady_clock::now() +
+                   std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                       std::chrono::duration<double>(after_s))),
+      is_on_terminal_(stderr_is_terminal()) {}
 
 ProgressBar::~ProgressBar() {
   if (is_shown_) print_to_stderr("\r\x1b[K");
@@ -143,7 +147,7 @@ void ProgressBar::show_bytes(int64_t n_done, int64_t n_total) {
 }
 
 void ProgressBar::draw(int64_t n_done, int64_t n_total, std::string_view text) {
-  if (!is_on_terminal_) return;
+  if (!is_on_terminal_ || std::chrono::steady_clock::now() < first_shown_) return;
   constexpr int64_t kCells = 30;
   const int64_t n_full = n_total > 0 ? kCells * n_done / n_total : kCells;
   print_to_stderr(fmt::format("\r{} [{:=<{}}{:<{}}] {}", label_, "", n_full, "", kCells - n_full, text));

@@ -57,6 +57,15 @@ std::vector<std::byte> encode(const kernels::WeightMatrix& matrix, DType dtype, 
 
 }  // namespace
 
+void dequantize_row(float* out, std::span<const LinearPart> parts, int64_t row,
+                    const kernels::KernelTable& kernels) noexcept {
+  for (const LinearPart& part : parts) {
+    if (row < part.weight.n_out)
+      return kernels.dequantize_row(out, part.weight, place_of(row, part.permuted_head_dim));
+    row -= part.weight.n_out;
+  }
+}
+
 OwnedMatrix copy_rows(const Linear& linear, int64_t first, int64_t n, int64_t permuted_head_dim) {
   int64_t part_begin = 0;
   const LinearPart* part = nullptr;

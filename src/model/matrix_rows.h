@@ -8,7 +8,7 @@
 
 #include "base/dtype.h"
 #include "base/thread_pool.h"
-#include "kernels/kernel_types.h"
+#include "kernels/kernel_table.h"
 #include "model/linear.h"
 
 namespace lille {
@@ -25,6 +25,13 @@ struct OwnedMatrix {
 /// @param permuted_head_dim  not 0: within heads of this width in llama.cpp's order instead (LinearPart).
 /// @throws Error(kInternal) unless the rows lie in one part.
 OwnedMatrix copy_rows(const Linear& linear, int64_t first, int64_t n, int64_t permuted_head_dim);
+
+/// One row of a parameter in the model's own order as float32.
+/// @param out    (n_in)
+/// @param parts  as bind_matrix gives them.
+/// @param row    one that the parts have.
+void dequantize_row(float* out, std::span<const LinearPart> parts, int64_t row,
+                    const kernels::KernelTable& kernels) noexcept;
 
 /// A matrix as the bytes of one of GGUF's types: copied where it is stored so already, otherwise converted
 /// through float32.

@@ -41,13 +41,6 @@ RopeChoice choose_rope(const Model& model, const LoadOptions& options) {
   return choice;
 }
 
-std::string storage_text(const StoredTensor& tensor) {
-  if (tensor.scales == nullptr) return std::string(dtype_name(tensor.weight->dtype));
-  const LayerQuantization& setting = tensor.quantization.value();
-  return fmt::format("{}-bit, groups of {}, {} scales", setting.bits, setting.group_size,
-                     dtype_name(tensor.scales->dtype));
-}
-
 int64_t count_parameters(const Parameter& parameter, const StoredTensor& tensor) {
   return parameter.tensors.size() == 1 ? parameter.spec->n_parameters() : tensor.weight->n_elements();
 }
@@ -61,7 +54,7 @@ std::vector<Model::Part> summarize(std::span<const Parameter> parameters) {
     part.n_parameters += parameter.spec->n_parameters();
     for (const StoredTensor& tensor : parameter.tensors) {
       part.n_bytes += tensor.n_bytes();
-      const std::string dtype = storage_text(tensor);
+      const std::string dtype = tensor.storage();
       if (part.dtype.find(dtype) == std::string::npos)
         part.dtype += (part.dtype.empty() ? "" : " and ") + dtype;
     }
@@ -76,7 +69,7 @@ std::vector<Model::Storage> count_storage(std::span<const Parameter> parameters)
   std::map<std::string, Model::Storage> counted;
   for (const Parameter& parameter : parameters)
     for (const StoredTensor& tensor : parameter.tensors) {
-      Model::Storage& storage = counted[storage_text(tensor)];
+      Model::Storage& storage = counted[tensor.storage()];
       storage.n_parameters += count_parameters(parameter, tensor);
       storage.n_bytes += tensor.n_bytes();
     }

@@ -203,21 +203,48 @@ class Matcher {
   std::vector<std::string> faults_;
 };
 
+kernels::WeightMatrix matrix_of(const StoredTensor& tensor, int64_t n_out, int64_t n_in) {
+  kernels::WeightMatrix matrix;
+  matrix.data = tensor.weight->bytes.data();
+  matrix.n_out = n_out;
+  matrix.n_in = n_in;
+  if (tensor.scales == nullptr) {
+    matrix.kind = weight_kind(tensor.weight->dtype).value();
+    return matrix;
+  }
+  matrix.kind = kernels::WeightKind::kAffine;
+  const LayerQuantization& setting = tensor.quantization.value();
+  matrix.bits = setting.bits;
+  matrix.scales = tensor.scales->bytes.data();
+  matrix.biases = tensor.biases->bytes.data();
+  matrix.scale_kind = float_kind(tensor.scales->dtype);
+  matrix.group_size = setting.group_size;
+  return matrix;
+}
+
+// Where the rows of a parameter lie, one part for each of its tensors.
+std::vector<LinearPart> parts_of(const Parameter& parameter, int64_t permuted_head_dim) {
+  const ParameterSpec& spec = *parameter.spec;
+  const bool is_split = parameter.tensors.size() > 1;
+  const bool is_row = spec.kind == ParameterKind::kNorm;
+  std::vector<LinearPart> parts;
+  for (std::size_t idx = 0; idx < parameter.tensors.size(); ++idx) {
+    const int64_t n_out = is_split ? spec.splits[idx].n_out : is_row ? 1 : spec.shape[0];
+    const bool is_permuted = is_split && spec.splits[idx].is_rotated;
+    parts.push_back(
+        {matrix_of(parameter.tensors[idx], n_out, spec.shape.back()), is_permuted ? permuted_head_dim : 0});
+  }
+  return parts;
+}
+
 // Fills the slots of a Transformer.
 struct Binder {
   void bind(Linear& linear, const Parameter& parameter) const {
-    const std::vector<SplitSpec>& splits = parameter.spec->splits;
-    const bool is_split = parameter.tensors.size() > 1;
-    for (std::size_t idx = 0; idx < parameter.tensors.size(); ++idx) {
-      const bool is_permuted = has_permuted_qk && is_split && splits[idx].is_rotated;
-      const int64_t n_out = is_split ? splits[idx].n_out : parameter.spec->shape[0];
-      linear.parts.push_back(
-          {matrix_of(parameter, parameter.tensors[idx], n_out), is_permuted ? args.head_dim() : 0});
-    }
+    linear.parts = parts_of(parameter, permuted_head_dim);
   }
 
   void bind(Embedding& embedding, const Parameter& parameter) const {
-    embedding.weight = matrix_of(parameter, parameter.tensors.front(), parameter.spec->shape[0]);
+    embedding.weight = parts_of(parameter, 0).front().weight;
   }
 
   void bind(ops::NormWeight& norm, const Parameter& parameter) const {
@@ -225,28 +252,7 @@ struct Binder {
     norm = {weight.bytes.data(), float_kind(weight.dtype), parameter.spec->shape[0]};
   }
 
-  kernels::WeightMatrix matrix_of(const Parameter& parameter, const StoredTensor& tensor,
-                                  int64_t n_out) const {
-    kernels::WeightMatrix matrix;
-    matrix.data = tensor.weight->bytes.data();
-    matrix.n_out = n_out;
-    matrix.n_in = parameter.spec->shape[1];
-    if (tensor.scales == nullptr) {
-      matrix.kind = weight_kind(tensor.weight->dtype).value();
-      return matrix;
-    }
-    matrix.kind = kernels::WeightKind::kAffine;
-    const LayerQuantization& setting = tensor.quantization.value();
-    matrix.bits = setting.bits;
-    matrix.scales = tensor.scales->bytes.data();
-    matrix.biases = tensor.biases->bytes.data();
-    matrix.scale_kind = float_kind(tensor.scales->dtype);
-    matrix.group_size = setting.group_size;
-    return matrix;
-  }
-
-  const ModelArgs& args;
-  bool has_permuted_qk = false;
+  int64_t permuted_head_dim = 0;
 };
 
 Transformer empty_transformer(const ModelArgs& args) {
@@ -305,6 +311,13 @@ int64_t StoredTensor::n_bytes() const noexcept {
   return static_cast<int64_t>(n);
 }
 
+std::string StoredTensor::storage() const {
+  if (scales == nullptr) return std::string(dtype_name(weight->dtype));
+  const LayerQuantization& setting = quantization.value();
+  return fmt::format("{}-bit, groups of {}, {} scales", setting.bits, setting.group_size,
+                     dtype_name(scales->dtype));
+}
+
 std::vector<ParameterSpec> parameter_table(const ModelArgs& args) {
   std::vector<ParameterSpec> table;
   Transformer shape = empty_transformer(args);
@@ -329,7 +342,7 @@ Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> pa
   std::unordered_map<std::string_view, const Parameter*> by_name;
   for (const Parameter& parameter : parameters) by_name.emplace(parameter.spec->name, &parameter);
   Transformer transformer = empty_transformer(args);
-  const Binder binder = {args, has_permuted_qk};
+  const Binder binder = {has_permuted_qk ? args.head_dim() : 0};
   visit_parameters(transformer, args, [&](const ParameterSpec& spec, auto& slot) {
     const auto found = by_name.find(spec.name);
     LILLE_CHECK(found != by_name.end());
@@ -339,9 +352,7 @@ Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> pa
 }
 
 Linear bind_matrix(const ModelArgs& args, const Parameter& parameter, bool has_permuted_qk) {
-  Linear linear;
-  Binder{args, has_permuted_qk}.bind(linear, parameter);
-  return linear;
+  return {parts_of(parameter, has_permuted_qk ? args.head_dim() : 0), nullptr};
 }
 
 }  // namespace lille

@@ -50,6 +50,8 @@ struct StoredTensor {
   std::optional<LayerQuantization> quantization = {};
 
   int64_t n_bytes() const noexcept;
+  /// "BF16", or "8-bit, groups of 64, BF16 scales".
+  std::string storage() const;
 };
 
 /// A parameter found in a checkpoint.
@@ -72,7 +74,7 @@ std::vector<Parameter> match_parameters(std::span<const ParameterSpec> table,
 Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> parameters,
                             bool has_permuted_qk);
 
-/// One matrix, as bind_parameters binds it.
+/// One parameter, as bind_parameters binds it; a norm as a matrix of one row.
 Linear bind_matrix(const ModelArgs& args, const Parameter& parameter, bool has_permuted_qk);
 
 }  // namespace lille

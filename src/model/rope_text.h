@@ -4,8 +4,8 @@
 
 namespace lille {
 
-/// Plain English, written for this project and used for nothing else, on which the rotary layouts are
-/// compared: at least 1,025 tokens, so 1,024 predictions.
+/// Plain English, written for this project and part of no training data, on which rotary layouts are compared
+/// and, where no other text is named, models: at least 1,025 tokens, so 1,024 predictions.
 inline constexpr std::string_view kRopeText =
     "The bridge at the end of our street was built before anyone now living was born. It is made of grey "
     "stone, and "

@@ -17,7 +17,7 @@ TEST(Main, UnknownFlagNamesItAndTheCommandsHelp) {
   for (const std::string& command : kCommands) {
     std::vector<std::string> arguments = {command, "--frob"};
     const bool takes_text = command != "info" && command != "perplexity";
-    if (command == "convert") arguments.emplace_back("target");
+    if (command == "convert" || command == "diff") arguments.emplace_back("target");
     // A choice that is none is told before a flag that is none.
     if (takes_text)
       arguments.emplace_back(command == "completion" ? "bash" : command == "man" ? "info" : "1");

@@ -36,6 +36,18 @@ TEST(MatrixRows, TakesAnyOrderToAnyOther) {
   }
 }
 
+TEST(MatrixRows, DequantisesARowOfAnyPart) {
+  const std::vector<float> permuted = {0, 2, 1, 3, 10, 12, 11, 13};
+  const std::vector<float> values = {20, 21};
+  const LinearPart parts[] = {{matrix_of(permuted, 1), 4}, {matrix_of(values, 1), 0}};
+  const std::vector<float> expected = {0, 1, 2, 3, 10, 11, 12, 13, 20, 21};
+  for (std::size_t row = 0; row < expected.size(); ++row) {
+    float value = -1;
+    dequantize_row(&value, parts, static_cast<int64_t>(row), kernels::select_kernel_table({}));
+    EXPECT_EQ(value, expected[row]) << row;
+  }
+}
+
 TEST(MatrixRows, ConvertsExactlyWhatTheTypeHolds) {
   ThreadPool pool(2);
   const std::vector<float> values = {1, -0.5F, 0.25F, 1024};
