@@ -45,13 +45,13 @@ WholeAnswer collect(StreamGenerate& stream, const GenerateArguments& arguments) 
 
 void print_json(const WholeAnswer& answer, const GenerationOptions& options, uint64_t seed,
                 const Tokenizer& tokenizer) {
-  nlohmann::ordered_json json = answer_json(answer, options, seed, tokenizer);
-  json["cached_tokens"] = answer.last.n_cached_tokens;
-  json["prompt_tps"] = answer.last.prompt_tps;
-  json["prompt_s"] = answer.last.prompt_s;
-  json["generation_tps"] = answer.last.generation_tps;
-  json["peak_memory_bytes"] = peak_memory_bytes();
-  print(json_text(json, 2) + "\n");
+  nlohmann::ordered_json object = answer_json(answer, options, seed, tokenizer);
+  object["cached_tokens"] = answer.last.n_cached_tokens;
+  object["prompt_tps"] = answer.last.prompt_tps;
+  object["prompt_s"] = answer.last.prompt_s;
+  object["generation_tps"] = answer.last.generation_tps;
+  object["peak_memory_bytes"] = peak_memory_bytes();
+  print(json_text(object, 2) + "\n");
 }
 
 void tell_dropped(const GenerationResponse& last) {

@@ -96,7 +96,7 @@ std::string page_name(const CommandDoc& command) {
   return name;
 }
 
-std::string upper(std::string text) {
+std::string capitals(std::string text) {
   std::ranges::transform(text, text.begin(), [](char c) { return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c; });
   return text;
 }
@@ -105,7 +105,7 @@ std::string synopsis(const CommandDoc& command) {
   std::string text = fmt::format(".SH SYNOPSIS\n.B {}\n", roff(command.path));
   if (!command.options.empty()) text += "[\\fIOPTION\\fR...]\n";
   for (const OptionDoc& argument : command.arguments)
-    text += fmt::format("{}\\fI{}\\fR{}{}\n", argument.is_required ? "" : "[", roff(upper(argument.name)),
+    text += fmt::format("{}\\fI{}\\fR{}{}\n", argument.is_required ? "" : "[", roff(capitals(argument.name)),
                         argument.is_repeatable ? "..." : "", argument.is_required ? "" : "]");
   if (!command.commands.empty()) text += "\\fICOMMAND\\fR [\\fIARGUMENT\\fR...]\n";
   return text;
@@ -133,7 +133,7 @@ std::string lists(const CommandDoc& command) {
     text += entry(fmt::format("\\fB{}\\fR", roff(below.name)), roff(below.description));
   if (!command.arguments.empty()) text += ".SH ARGUMENTS\n";
   for (const OptionDoc& argument : command.arguments)
-    text += entry(fmt::format("\\fI{}\\fR", roff(upper(argument.name))), roff(argument.help));
+    text += entry(fmt::format("\\fI{}\\fR", roff(capitals(argument.name))), roff(argument.help));
   text += ".SH OPTIONS\n";
   for (const OptionDoc& option : command.options) text += option_entry(option);
   return text;
@@ -178,7 +178,7 @@ void write_pages(const CommandDoc& program, const std::filesystem::path& folder)
 
 std::string man_page(const CommandDoc& command, const CommandDoc& program) {
   std::string text = fmt::format(".TH {} 1 \"\" \"lille {}\" \"User Commands\"\n",
-                                 roff(upper(page_name(command))), LILLE_VERSION);
+                                 roff(capitals(page_name(command))), LILLE_VERSION);
   text += fmt::format(".SH NAME\n{} \\- {}\n", roff(page_name(command)),
                       roff(first_sentence(command.description)));
   text += synopsis(command);

@@ -24,7 +24,7 @@ bool is_file(const fs::path& path) {
 }
 
 /// Bytes of a file; -1 if there is none.
-int64_t bytes_of(const fs::path& path) {
+int64_t file_bytes(const fs::path& path) {
   std::error_code failed;
   const auto n_bytes = fs::file_size(path, failed);
   return failed ? -1 : static_cast<int64_t>(n_bytes);
@@ -112,11 +112,11 @@ fs::path RepoCache::incomplete_blob(std::string_view etag) const {
 }
 
 bool RepoCache::has_blob(std::string_view etag, int64_t n_bytes) const {
-  return bytes_of(blob(etag)) == n_bytes;
+  return file_bytes(blob(etag)) == n_bytes;
 }
 
 int64_t RepoCache::n_bytes_to_come(std::string_view etag, int64_t n_bytes) const {
-  const int64_t n_kept = std::clamp<int64_t>(bytes_of(incomplete_blob(etag)), 0, n_bytes);
+  const int64_t n_kept = std::clamp<int64_t>(file_bytes(incomplete_blob(etag)), 0, n_bytes);
   return has_blob(etag, n_bytes) ? 0 : n_bytes - n_kept;
 }
 

@@ -22,7 +22,7 @@ using test::values_of;
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
-SamplerOptions options_of(const json& params) {
+SamplerOptions sampler_options_of(const json& params) {
   SamplerOptions options{.temperature = params.value("temp", 1.0f)};
   options.top_p = params.value("top_p", 0.0f);
   options.min_p = params.value("min_p", 0.0f);
@@ -76,7 +76,7 @@ struct Counts {
 void check_set(const json& golden, const std::vector<float>& logprobs, const std::vector<uint8_t>& expected,
                Counts& counts) {
   const std::string id = golden.at("id");
-  const std::vector<float> after = filtered(logprobs, options_of(golden.at("params")));
+  const std::vector<float> after = filtered(logprobs, sampler_options_of(golden.at("params")));
   expect_untouched(logprobs, after);
   const std::vector<uint8_t> kept = kept_in(after);
   const bool may_round = golden.at("function") == "apply_top_p" && golden.value("margin", 1.0) < kLeastMargin;
@@ -104,7 +104,7 @@ TEST(Filters, EqualMlxLm) {
   for (const json& golden : cases) {
     const std::string output = golden.at("output");
     const std::vector<float> logprobs = values_of<float>(tensors, golden.at("input"));
-    const SamplerOptions options = options_of(golden.at("params"));
+    const SamplerOptions options = sampler_options_of(golden.at("params"));
     if (options.temperature == 0) {
       std::vector<float> scratch = logprobs;
       RandomState random(0);

@@ -15,12 +15,11 @@ using nlohmann::json;
 using test::expect_error;
 using test::golden_json;
 using test::golden_tensors;
+using test::kInfinity;
+using test::kNaN;
 using test::values_of;
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
-LogitsProcessorOptions options_of(const json& params) {
+LogitsProcessorOptions processor_options_of(const json& params) {
   LogitsProcessorOptions options;
   const json biases = params.value("logit_bias", json::object());
   for (const auto& [token, bias] : biases.items())
@@ -51,7 +50,7 @@ TEST(LogitsProcessors, EqualMlxLm) {
   const json cases = golden_json("processors.json").at("cases");
   EXPECT_EQ(cases.size(), 256u);
   for (const json& golden : cases) {
-    const LogitsProcessorOptions options = options_of(golden.at("params"));
+    const LogitsProcessorOptions options = processor_options_of(golden.at("params"));
     const std::vector<float> logits = values_of<float>(tensors, golden.at("logits"));
     const std::vector<int32_t> tokens = values_of<int32_t>(tensors, golden.at("tokens"));
     EXPECT_EQ(make_logits_processors(options, 64).size(), golden.at("number_of_processors").get<size_t>());

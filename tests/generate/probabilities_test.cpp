@@ -18,10 +18,9 @@ namespace {
 
 using test::expect_error;
 using test::golden_tensors;
+using test::kInfinity;
+using test::kNaN;
 using test::values_of;
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 float max_of(const std::vector<float>& values) { return *std::max_element(values.begin(), values.end()); }
 

@@ -15,10 +15,9 @@ namespace {
 
 using test::expect_error;
 using test::golden_tensors;
+using test::kInfinity;
+using test::kNaN;
 using test::values_of;
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 void expect_refused(const SamplerOptions& options, const char* part) {
   expect_error(ErrorCode::kInvalidArgument, part, [&] { make_sampler(options, 64); });

@@ -10,11 +10,11 @@ namespace {
 namespace fs = std::filesystem;
 using test::kFirstCommit;
 
-const HubName kName{.owner = "owner", .name = "name"};
+const HubName kRepo{.owner = "owner", .name = "name"};
 
 TEST(RepoCache, LaysFilesOutAsPythonDoes) {
   const test::TemporaryFolder root;
-  const RepoCache cache(root.path(), kName);
+  const RepoCache cache(root.path(), kRepo);
   cache.make_folders(kFirstCommit);
   std::ofstream(cache.blob("etag")) << "content";
   cache.link(kFirstCommit, "config.json", "etag");
@@ -34,7 +34,7 @@ TEST(RepoCache, LaysFilesOutAsPythonDoes) {
 
 TEST(RepoCache, LinksOverALinkThatIsThere) {
   const test::TemporaryFolder root;
-  const RepoCache cache(root.path(), kName);
+  const RepoCache cache(root.path(), kRepo);
   cache.make_folders(kFirstCommit);
   fs::create_symlink("../../blobs/gone", cache.snapshot(kFirstCommit) / "config.json");
   EXPECT_FALSE(cache.has(kFirstCommit, "config.json"));
@@ -45,7 +45,7 @@ TEST(RepoCache, LinksOverALinkThatIsThere) {
 
 TEST(RepoCache, KnowsTheCommitOfARevision) {
   const test::TemporaryFolder root;
-  EXPECT_EQ(RepoCache(root.path(), kName).commit(), std::nullopt);
+  EXPECT_EQ(RepoCache(root.path(), kRepo).commit(), std::nullopt);
   fs::create_directories(root.path() / "models--owner--name/refs/pr");
   root.write("models--owner--name/refs/main", std::string(kFirstCommit) + "\n");
   root.write("models--owner--name/refs/pr/1", kFirstCommit);
@@ -62,7 +62,7 @@ TEST(RepoCache, KnowsTheCommitOfARevision) {
 
 TEST(RepoCache, IsUsableWithConfigAndEveryWeight) {
   const test::TemporaryFolder root;
-  const RepoCache cache(root.path(), kName);
+  const RepoCache cache(root.path(), kRepo);
   cache.make_folders(kFirstCommit);
   const fs::path snapshot = cache.snapshot(kFirstCommit);
   EXPECT_FALSE(cache.is_usable(kFirstCommit));
@@ -84,7 +84,7 @@ TEST(RepoCache, IsUsableWithConfigAndEveryWeight) {
 
 TEST(RepoCache, IsCompleteWhenNothingIsLeftToAsk) {
   const test::TemporaryFolder root;
-  const RepoCache cache(root.path(), kName);
+  const RepoCache cache(root.path(), kRepo);
   cache.make_folders(kFirstCommit);
   for (const char* file : {"config.json", "model.safetensors", "vocab.json", "merges.txt"})
     std::ofstream(cache.snapshot(kFirstCommit) / file) << "x";
@@ -99,7 +99,7 @@ TEST(RepoCache, IsCompleteWhenNothingIsLeftToAsk) {
 }
 
 TEST(RepoCache, NeedsAFolder) {
-  test::expect_error(ErrorCode::kInvalidArgument, "HF_HOME", [] { RepoCache({}, kName); });
+  test::expect_error(ErrorCode::kInvalidArgument, "HF_HOME", [] { RepoCache({}, kRepo); });
 }
 
 }  // namespace
