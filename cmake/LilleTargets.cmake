@@ -22,6 +22,16 @@ function(lille_flags target)
   endif()
 endfunction()
 
+# With LILLE_UNITY, the files of a target are compiled several at a time, so that what they all instantiate of other
+# libraries' headers is compiled once. Their local names have to be unique in the target.
+function(lille_together target)
+  if(LILLE_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    # It takes the sources of a unity file for headers.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
+endfunction()
+
 # lille_layer(NAME SOURCES a.cpp ... [DEPENDS lower layers] [LIBRARIES third-party targets])
 function(lille_layer name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LIBRARIES" ${ARGN})
