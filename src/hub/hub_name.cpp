@@ -46,6 +46,10 @@ std::optional<HubName> parse_hub_name(std::string_view text) {
   if (slash == repo.npos || repo.size() > kMaxRepoChars) return std::nullopt;
   HubName name{.owner = std::string(repo.substr(0, slash)), .name = std::string(repo.substr(slash + 1))};
   if (repo.size() < text.size()) name.revision = text.substr(repo.size() + 1);
+  std::string digits = name.revision;
+  std::ranges::transform(digits, digits.begin(),
+                         [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c; });
+  if (is_commit(digits)) name.revision = digits;
   if (!is_part_of_repo(name.owner) || !is_part_of_repo(name.name) || !is_revision(name.revision))
     return std::nullopt;
   return name;

@@ -26,8 +26,8 @@ bool is_commit(std::string_view text) noexcept;
 bool is_revision(std::string_view text) noexcept;
 
 /// `OWNER/NAME[@REVISION]` read, or nothing if the text has another form: names are letters, digits and
-/// `._-`, without `--` and `..`, no dot or dash at their ends, at most 96 characters together. Source:
-/// huggingface_hub utils/_validators.py.
+/// `._-`, without `--` and `..`, no dot or dash at their ends, at most 96 characters together. A commit may
+/// be written in capitals. Source: huggingface_hub utils/_validators.py.
 std::optional<HubName> parse_hub_name(std::string_view text);
 
 }  // namespace lille

@@ -20,6 +20,13 @@ TEST(HubName, IsReadWithAndWithoutRevision) {
   EXPECT_TRUE(parse_hub_name("a_1/b.c-d@v1.0+x"));
 }
 
+TEST(HubName, ACommitInCapitalsIsTheCommit) {
+  const auto pinned = parse_hub_name("a/b@0123456789ABCDEF0123456789abcdef01234567");
+  ASSERT_TRUE(pinned);
+  EXPECT_EQ(pinned->revision, "0123456789abcdef0123456789abcdef01234567");
+  EXPECT_EQ(parse_hub_name("a/b@0123456789ABCDEF")->revision, "0123456789ABCDEF");
+}
+
 TEST(HubName, RefusesWhatTheHubRefusesAndWhatLeadsElsewhere) {
   for (const char* text : {"",         "a",      "a/",       "/b",       "a/b/c",      "../b",   "a/..",
                            "a/.b",     "a/b.",   "-a/b",     "a/b-",     "a/b--c",     "a/b..c", "a /b",
