@@ -76,12 +76,10 @@ class Update {
  private:
   void download(const std::vector<std::string>& files) {
     std::vector<HubFile> missing;
-    int64_t n_bytes = 0;
     int64_t n_to_come = 0;
     for (const std::string& file : files) {
       if (cache_.has(listing_.commit, file)) continue;
       missing.push_back(client_.look_up(cache_.name(), listing_.commit, file));
-      n_bytes += missing.back().n_bytes;
       n_to_come += cache_.n_bytes_to_come(missing.back().etag, missing.back().n_bytes);
     }
     if (missing.empty()) return;
@@ -90,7 +88,7 @@ class Update {
     if (files.size() > 1)
       note(options_,
            fmt::format("downloading {}, commit {}: {} files, {:.1f} MB", cache_.name().text(),
-                       short_commit(listing_.commit), missing.size(), static_cast<double>(n_bytes) / 1e6));
+                       short_commit(listing_.commit), missing.size(), static_cast<double>(n_to_come) / 1e6));
     for (const HubFile& file : missing) download_file(client_, cache_, listing_.commit, file, options_);
   }
 

@@ -237,6 +237,18 @@ TEST_F(Resolve, SpaceIsNeededOnlyForWhatIsToCome) {
   EXPECT_EQ(pull_model("owner/name", options), snapshot(kFirstCommit));
 }
 
+TEST_F(Resolve, TheNoteCountsWhatIsToCome) {
+  FakeHub hub;
+  const std::string content = repo_of().files.at("model.safetensors");
+  const fs::path blobs = cache_.path() / "models--owner--name/blobs";
+  fs::create_directories(blobs);
+  std::ofstream(blobs / (FakeHub::etag_of("model.safetensors", content) + ".incomplete"))
+      << content.substr(0, 200'000);
+  resolve_model("owner/name", options_for(hub.endpoint()));
+  EXPECT_EQ(notes_, "downloading owner/name, commit 1111111: 4 files, 0.1 MB\n");
+  EXPECT_EQ(test::read_file(snapshot(kFirstCommit) / "model.safetensors"), content);
+}
+
 TEST_F(Resolve, ATokenIsLookedForOnlyWhereTheHubIsAsked) {
   FakeHub hub;
   HubOptions options = options_for(hub.endpoint());
