@@ -81,7 +81,10 @@ struct ModelRemoval {
 ///   Error(kUnsupported) if a link stands where a folder of the cache should, which is never followed.
 ModelRemoval plan_removal(std::string_view name, const std::filesystem::path& cache_folder);
 
-/// Removes it. @throws Error(kIo)
-void remove_model(const ModelRemoval& removal);
+/// Removes what plan_removal finds when nobody else writes the model, and returns it: a download that ended
+/// since a plan was made counts.
+/// @throws Error(kIo) if a download of the model goes on, here or in another process, or if what stands there
+///   cannot be removed; else as plan_removal.
+ModelRemoval remove_model(std::string_view name, const std::filesystem::path& cache_folder);
 
 }  // namespace lille

@@ -77,9 +77,9 @@ bool is_agreed(const ModelRemoval& removal) {
 }
 
 void remove_from_cache(const std::string& name, bool is_yes) {
-  const ModelRemoval removal = plan_removal(name, cache_folder());
-  if (!is_yes && !is_agreed(removal)) return note("nothing was removed");
-  remove_model(removal);
+  const std::filesystem::path folder = cache_folder();
+  if (!is_yes && !is_agreed(plan_removal(name, folder))) return note("nothing was removed");
+  const ModelRemoval removal = remove_model(name, folder);
   note(fmt::format("removed {} ({}, {})", removal.name,
                    removal.n_revisions == 1 ? "1 revision" : fmt::format("{} revisions", removal.n_revisions),
                    megabytes(removal.n_bytes)));

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/check.h"
+#include "base/file_lock.h"
 #include "base/text.h"
 #include "hub/repo_cache.h"
 #include "lille/hub.h"
@@ -131,6 +132,40 @@ void check_real(const fs::path& folder) {
         printable_path(folder));
 }
 
+Repo repo_named(std::string_view text, const fs::path& cache_folder) {
+  const std::optional<HubName> name = parse_hub_name(text);
+  if (!name)
+    raise(ErrorCode::kInvalidArgument,
+          "[models] \"{}\": expected OWNER/NAME or OWNER/NAME@REVISION. Hint: lille models lists them",
+          printable(text));
+  return {.name = name->repo(), .folder = cache_folder / repo_folder_name(name->owner, name->name)};
+}
+
+/// The locks of all blobs of a model, those that somebody began to download included.
+/// @throws Error(kIo) if somebody has one.
+std::vector<FileLock> lock_blobs(const Repo& repo, const fs::path& cache_folder) {
+  std::vector<FileLock> locks;
+  if (!is_real_folder(repo.folder)) return locks;
+  const fs::path folder = cache_folder / ".locks" / repo.folder.filename();
+  std::error_code ignored;
+  fs::create_directories(folder, ignored);
+  std::set<fs::path> files;
+  for (const fs::path& lock : entries_of(folder))
+    if (lock.extension() == ".lock") files.insert(lock);
+  for (const fs::path& blob : entries_of(repo.folder / "blobs"))
+    if (blob.extension() != ".incomplete") files.insert(folder / (blob.filename().string() + ".lock"));
+  for (const fs::path& file : files) {
+    std::optional<FileLock> lock = FileLock::try_lock(file);
+    if (!lock)
+      raise(ErrorCode::kIo,
+            "[models] {}: expected a model that nobody downloads, got one of which {} is locked. Hint: wait "
+            "until the download is done",
+            repo.name, printable_path(file.stem()));
+    locks.push_back(std::move(*lock));
+  }
+  return locks;
+}
+
 /// The snapshot that a revision is; nothing if there is none.
 /// @throws Error(kInvalidArgument) if it is the beginning of several.
 std::optional<fs::path> snapshot_of(const Repo& repo, const std::string& revision) {
@@ -177,16 +212,12 @@ std::vector<CachedModel> cached_models(const fs::path& cache_folder) {
 }
 
 ModelRemoval plan_removal(std::string_view text, const fs::path& cache_folder) {
-  const std::optional<HubName> name = parse_hub_name(text);
-  if (!name)
-    raise(ErrorCode::kInvalidArgument,
-          "[models] \"{}\": expected OWNER/NAME or OWNER/NAME@REVISION. Hint: lille models lists them",
-          printable(text));
-  const Repo repo{.name = name->repo(), .folder = cache_folder / repo_folder_name(name->owner, name->name)};
+  const Repo repo = repo_named(text, cache_folder);
   for (const char* part : {"", "snapshots", "blobs", "refs", ".no_exist"})
     check_real(*part == '\0' ? repo.folder : repo.folder / part);
   const bool is_everything = text.find('@') == text.npos;
-  const std::optional<fs::path> snapshot = is_everything ? std::nullopt : snapshot_of(repo, name->revision);
+  const std::optional<fs::path> snapshot =
+      is_everything ? std::nullopt : snapshot_of(repo, parse_hub_name(text)->revision);
   if (!is_real_folder(repo.folder) || (!is_everything && !snapshot))
     raise(ErrorCode::kNotFound,
           "[models] {}: expected it in the cache {}, got none. Hint: lille models lists them",
@@ -214,7 +245,11 @@ ModelRemoval plan_removal(std::string_view text, const fs::path& cache_folder) {
   return removal;
 }
 
-void remove_model(const ModelRemoval& removal) {
+ModelRemoval remove_model(std::string_view text, const fs::path& cache_folder) {
+  // Who downloads has the lock of a blob until its link stands, so the plan that counts is made under the
+  // locks.
+  const std::vector<FileLock> locks = lock_blobs(repo_named(text, cache_folder), cache_folder);
+  const ModelRemoval removal = plan_removal(text, cache_folder);
   for (const fs::path& path : removal.paths) {
     std::error_code failed;
     fs::remove_all(path, failed);
@@ -222,6 +257,7 @@ void remove_model(const ModelRemoval& removal) {
       raise(ErrorCode::kIo, "[models] {}: {}. Hint: may this user write there?", printable_path(path),
             failed.message());
   }
+  return removal;
 }
 
 }  // namespace lille

@@ -1,6 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "base/file_lock.h"
 #include "hub/fake_hub.h"
+#include "hub/repo_cache.h"
 #include "lille/hub.h"
 
 namespace lille {
@@ -33,7 +37,7 @@ class CachedModels : public testing::Test {
     fs::create_symlink("../../blobs/" + etag, model_ / "snapshots" / commit / file);
   }
 
-  void remove(const std::string& name) { remove_model(plan_removal(name, root_)); }
+  void remove(const std::string& name) { remove_model(name, root_); }
 
   bool has_blob(const char* etag) const { return fs::exists(model_ / "blobs" / etag); }
 
@@ -82,7 +86,7 @@ TEST_F(CachedModels, ARevisionIsRemovedWithWhatOnlyItHas) {
   EXPECT_EQ(removal.n_revisions, 1);
   EXPECT_EQ(removal.n_bytes, 20);
   EXPECT_TRUE(has_blob("second"));
-  remove_model(removal);
+  EXPECT_EQ(remove_model("owner/name@main", root_).paths, removal.paths);
   EXPECT_FALSE(has_blob("second"));
   EXPECT_TRUE(has_blob("config"));
   EXPECT_TRUE(has_blob("first"));
@@ -127,9 +131,34 @@ TEST_F(CachedModels, WithoutARevisionAllIsRemoved) {
   const ModelRemoval removal = plan_removal("owner/name", root_);
   EXPECT_EQ(removal.n_revisions, 2);
   EXPECT_EQ(removal.n_bytes, 35 + 2 * 40);  // the refs are files of 40 bytes
-  remove_model(removal);
+  EXPECT_EQ(remove_model("owner/name", root_).n_bytes, removal.n_bytes);
   EXPECT_FALSE(fs::exists(model_));
   EXPECT_TRUE(fs::exists(root_));
+}
+
+TEST_F(CachedModels, WhatIsLinkedAfterAPlanIsKept) {
+  const ModelRemoval planned = plan_removal("owner/name@main", root_);
+  ASSERT_EQ(std::ranges::count(planned.paths, model_ / "blobs/second"), 1);
+  add(std::string(40, '3'), "model.safetensors", "second", "01234567890123456789");
+  remove("owner/name@main");
+  EXPECT_TRUE(has_blob("second"));
+  EXPECT_FALSE(fs::exists(model_ / "snapshots" / kSecondCommit));
+}
+
+TEST_F(CachedModels, NothingIsRemovedWhileADownloadGoesOn) {
+  const RepoCache cache(root_, *parse_hub_name("owner/name"));
+  for (const char* etag : {"second", "begun"}) {
+    fs::create_directories(cache.lock(etag).parent_path());
+    const std::optional<FileLock> download = FileLock::try_lock(cache.lock(etag));
+    ASSERT_TRUE(download);
+    for (const char* name : {"owner/name", "owner/name@main"})
+      expect_error(ErrorCode::kIo, std::string("got one of which ") + etag + " is locked",
+                   [&] { remove(name); });
+    EXPECT_EQ(cached_models(root_).size(), 2u);
+    EXPECT_TRUE(has_blob("second"));
+  }
+  remove("owner/name");
+  EXPECT_FALSE(fs::exists(model_));
 }
 
 TEST_F(CachedModels, WhatIsNotThereIsNamed) {
