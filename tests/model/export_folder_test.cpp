@@ -231,8 +231,8 @@ TEST(ExportFolder, AQuantisedFolderKeepsItsCodesForMlxOnly) {
   }
   const fs::path bf16 = folder.path() / "bf16";
   export_folder(source, bf16, {.form = FolderForm::kMlx, .dtype = FloatType::kBF16});
-  for (const TensorView& tensor : SafetensorsFile(bf16 / "model.safetensors").tensors())
-    EXPECT_EQ(tensor.dtype, DType::kBF16) << tensor.name;
+  const SafetensorsFile rounded(bf16 / "model.safetensors");
+  for (const TensorView& tensor : rounded.tensors()) EXPECT_EQ(tensor.dtype, DType::kBF16) << tensor.name;
   EXPECT_EQ(nlohmann::json::parse(test::read_file(bf16 / "config.json"))["torch_dtype"], "bfloat16");
 }
 
