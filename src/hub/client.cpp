@@ -144,9 +144,12 @@ HubListing HubClient::list(const HubName& name) {
                                 fmt::format("{}/api/models/{}/revision/{}", endpoint_,
                                             escape_url(name.repo(), true), escape_url(name.revision, false))};
   ask(request, Redirects::kAll, body, name, "");
+  return read_listing(body, name);
+}
 
+HubListing read_listing(std::string_view text, const HubName& name) {
   const std::string source = fmt::format("the answer for {}", name.text());
-  const nlohmann::json answer = parse_json_object(body, {.action = "hub", .file = source});
+  const nlohmann::json answer = parse_json_object(text, {.action = "hub", .file = source});
   HubListing listing;
   const auto sha = answer.find("sha");
   if (sha != answer.end() && sha->is_string()) listing.commit = sha->get<std::string>();

@@ -17,6 +17,12 @@ struct HubListing {
   std::vector<std::string> files;  ///< Safe names (is_safe_file_name).
 };
 
+/// Reads the hub's answer, JSON, to the question for a model at name.revision.
+/// @throws Error(kCorruptFile) if it makes no sense, tells of another commit than the one that was asked for,
+/// or
+///   names an unsafe file.
+HubListing read_listing(std::string_view answer, const HubName& name);
+
 /// What the hub announces of a file.
 struct HubFile {
   std::string name;
