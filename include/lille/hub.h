@@ -37,18 +37,19 @@ struct HubOptions {
   std::stop_token cancel = {};  ///< Looked at while data come and while a request waits.
 };
 
-/// The folder of the model that a user means. What exists here is taken as it is, as is every text that
-/// begins with `.`, `/` or `~` or has not the form `OWNER/NAME[@REVISION]`; other texts name a model of the
-/// hub, which is looked for in the cache and downloaded where it is missing or has changed. REVISION is a
-/// branch, a tag or a commit of 40 hexadecimal digits; `main` if it is not said. A hub that cannot be reached
-/// is a note, not an error, if the cache has the model.
+/// The folder, or the GGUF file, of the model that a user means. What exists here is taken as it is, as is
+/// every text that begins with `.`, `/` or `~` or has not the form `OWNER/NAME[@REVISION][:FILE.gguf]`; other
+/// texts name a model of the hub, which is looked for in the cache and downloaded where it is missing or has
+/// changed. REVISION is a branch, a tag or a commit of 40 hexadecimal digits; `main` if it is not said. A hub
+/// that cannot be reached is a note, not an error, if the cache has the model. FILE.gguf is one of several
+/// GGUF files of a repository that has no config.json with safetensors; a single one needs no name.
 /// @throws Error(kNotFound) that names both readings if there is neither; Error(kIo) if the hub refuses or
 ///   cannot be reached; Error(kCorruptFile) if what comes is not what the hub announced; Error(kCanceled).
 /// Source: huggingface_hub file_download.py and its guide "Understand caching".
 std::filesystem::path resolve_model(std::string_view model, const HubOptions& options);
 
-/// Brings `OWNER/NAME[@REVISION]` into the cache, whatever is called so here, and returns its folder; a hub
-/// that cannot be reached is an error unless options.offline asks for the cache alone.
+/// Brings `OWNER/NAME[@REVISION]` into the cache, whatever is called so here, and returns what resolve_model
+/// does; a hub that cannot be reached is an error unless options.offline asks for the cache alone.
 /// @throws Error(kInvalidArgument) unless the text has that form; else as resolve_model.
 std::filesystem::path pull_model(std::string_view name, const HubOptions& options);
 

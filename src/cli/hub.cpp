@@ -91,7 +91,10 @@ void add_pull(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
       "pull", "Downloads a model from the Hugging Face hub into the cache and prints its folder.");
   const auto name = std::make_shared<std::string>();
-  command->add_option("name", *name, "OWNER/NAME or OWNER/NAME@REVISION.")->required();
+  command
+      ->add_option("name", *name,
+                   "OWNER/NAME or OWNER/NAME@REVISION; :FILE.gguf behind it names one of several.")
+      ->required();
   add_example(*command, "lille pull Nikity/lille-130m-instruct");
   command->callback([name] {
     const std::filesystem::path folder = pull_model(*name, read_hub_options());

@@ -107,7 +107,7 @@ std::optional<Repo> repo_at(const fs::path& folder) {
   const std::optional<HubName> name =
       parse_hub_name(fmt::format("{}/{}", text.substr(kPrefix.size(), separator - kPrefix.size()),
                                  text.substr(separator + kSeparator.size())));
-  if (!name) return std::nullopt;
+  if (!name || !name->file.empty()) return std::nullopt;
   return Repo{.name = name->repo(), .folder = folder};
 }
 
@@ -134,7 +134,7 @@ void check_real(const fs::path& folder) {
 
 Repo repo_named(std::string_view text, const fs::path& cache_folder) {
   const std::optional<HubName> name = parse_hub_name(text);
-  if (!name)
+  if (!name || !name->file.empty())
     raise(ErrorCode::kInvalidArgument,
           "[models] \"{}\": expected OWNER/NAME or OWNER/NAME@REVISION. Hint: lille models lists them",
           printable(text));

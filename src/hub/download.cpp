@@ -7,6 +7,7 @@
 #include "base/partial_file.h"
 #include "base/text.h"
 #include "hub/blob_hash.h"
+#include "hub/model_files.h"
 
 namespace lille {
 namespace {
@@ -50,7 +51,7 @@ class Download {
   void verify(PartialFile& part) const {
     const std::optional<HashKind> kind = hash_kind(file_.etag);
     if (!kind) {
-      if (options_.on_note && file_.name.ends_with(".safetensors"))
+      if (options_.on_note && (file_.name.ends_with(".safetensors") || is_gguf_name(file_.name)))
         options_.on_note(
             fmt::format("warning: {} of {}: the hub tells no hash of it, so only its size was checked",
                         printable(file_.name), name_.text()));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "hub/model_files.h"
+
 namespace lille {
 namespace {
 
@@ -40,12 +42,17 @@ bool is_revision(std::string_view text) noexcept {
   }
 }
 
-std::optional<HubName> parse_hub_name(std::string_view text) {
+std::optional<HubName> parse_hub_name(std::string_view whole) {
+  const std::string_view text = whole.substr(0, whole.find(':'));
   const std::string_view repo = text.substr(0, text.find('@'));
   const std::size_t slash = repo.find('/');
   if (slash == repo.npos || repo.size() > kMaxRepoChars) return std::nullopt;
   HubName name{.owner = std::string(repo.substr(0, slash)), .name = std::string(repo.substr(slash + 1))};
   if (repo.size() < text.size()) name.revision = text.substr(repo.size() + 1);
+  if (text.size() < whole.size()) {
+    name.file = whole.substr(text.size() + 1);
+    if (!is_gguf_name(name.file)) return std::nullopt;
+  }
   std::string digits = name.revision;
   std::ranges::transform(digits, digits.begin(),
                          [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c; });

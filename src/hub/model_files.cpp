@@ -29,6 +29,10 @@ bool is_safe_file_name(std::string_view name) noexcept {
   }
 }
 
+bool is_gguf_name(std::string_view name) noexcept {
+  return is_safe_file_name(name) && name.ends_with(".gguf") && name.find('/') == name.npos;
+}
+
 std::vector<std::string> first_files(std::span<const std::string> files) {
   if (!contains(files, kConfigFile)) return {};
   std::vector<std::string> first;

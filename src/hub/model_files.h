@@ -11,6 +11,9 @@ namespace lille {
 /// ASCII or UTF-8, without `..`, `\` or an empty part.
 bool is_safe_file_name(std::string_view name) noexcept;
 
+/// Whether a safe name is that of a GGUF file at the top of a repository.
+bool is_gguf_name(std::string_view name) noexcept;
+
 /// Of all files of a repository, those to download first: kSideFiles that are there, and what says which
 /// files the weights are: `model.safetensors.index.json`, or `model.safetensors` alone.
 /// @returns nothing if it is not a repository that a Lille can be loaded from.

@@ -90,7 +90,19 @@ bool RepoCache::has(std::string_view commit, std::string_view file) const {
   return is_file(snapshot(commit) / file);
 }
 
+fs::path RepoCache::model(std::string_view commit) const {
+  const fs::path folder = snapshot(commit);
+  if (!name_.file.empty()) return folder / name_.file;
+  if (has(commit, kConfigFile)) return folder;
+  std::vector<fs::path> found;
+  std::error_code failed;
+  for (fs::directory_iterator entry(folder, failed), end; !failed && entry != end; entry.increment(failed))
+    if (is_gguf_name(entry->path().filename().string())) found.push_back(entry->path());
+  return !failed && found.size() == 1 ? found.front() : folder;
+}
+
 bool RepoCache::is_usable(std::string_view commit) const {
+  if (is_file(model(commit))) return true;
   if (!has(commit, kConfigFile)) return false;
   const std::vector<std::string> weights = weights_of(snapshot(commit));
   return !weights.empty() &&
@@ -98,6 +110,7 @@ bool RepoCache::is_usable(std::string_view commit) const {
 }
 
 bool RepoCache::is_complete(std::string_view commit) const {
+  if (!name_.file.empty()) return is_usable(commit);
   const fs::path known_missing = root_ / folder_name_ / ".no_exist" / commit;
   const auto is_settled = [&](std::string_view file) {
     return has(commit, file) || is_file(known_missing / file);

@@ -27,7 +27,11 @@ class RepoCache {
 
   /// Whether the snapshot has the file, content included.
   bool has(std::string_view commit, std::string_view file) const;
-  /// Whether it has what a model cannot be loaded without: config.json and every weight file.
+  /// What of a snapshot a model is loaded from: the file that name() names; else the folder, or, if it has no
+  /// config.json, its only GGUF file.
+  std::filesystem::path model(std::string_view commit) const;
+  /// Whether it has what a model cannot be loaded without: the GGUF file, or config.json and every weight
+  /// file.
   bool is_usable(std::string_view commit) const;
   /// Whether in addition each of kSideFiles is there or known not to exist, so that nothing is to be asked.
   bool is_complete(std::string_view commit) const;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -18,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kShortCommitChars = 7;
+constexpr std::size_t kMaxFilesNamed = 10;
 
 void note(const HubOptions& options, const std::string& text) {
   if (options.on_note) options.on_note(text);
@@ -51,29 +53,74 @@ class Update {
       : client_(client), cache_(cache), listing_(listing), options_(options) {}
 
   void run() {
+    if (!cache_.name().file.empty()) return download({named_file()});
     const std::vector<std::string> first = first_files(listing_.files);
-    if (first.empty())
-      raise(
-          ErrorCode::kNotFound,
-          "[hub] {}: expected config.json and {} or {}, got {} other files. Hint: name a repository with the "
-          "original or MLX weights",
-          cache_.name().text(), kWeightFile, kWeightIndexFile, listing_.files.size());
+    if (first.empty()) {
+      download({only_gguf_file()});
+    } else {
+      bring_folder(first);
+    }
+    for (const std::string_view file : kSideFiles) remember(file);
+    remember(kWeightIndexFile);
+  }
+
+ private:
+  bool is_listed(std::string_view file) const {
+    return std::ranges::find(listing_.files, file) != listing_.files.end();
+  }
+
+  const std::string& named_file() const {
+    const std::string& file = cache_.name().file;
+    if (!is_listed(file))
+      raise(ErrorCode::kNotFound, "[hub] {}: expected a file of the repository, got another name{}",
+            cache_.name().text(), hint_of_gguf_files());
+    return file;
+  }
+
+  /// The GGUF file of a repository that has no other form.
+  const std::string& only_gguf_file() const {
+    const std::vector<std::string> files = gguf_files();
+    if (files.empty())
+      raise(ErrorCode::kNotFound,
+            "[hub] {}: expected config.json and {} or {}, or a GGUF file, got {} other files. Hint: name a "
+            "repository with the original, MLX or GGUF weights",
+            cache_.name().text(), kWeightFile, kWeightIndexFile, listing_.files.size());
+    if (files.size() > 1)
+      raise(ErrorCode::kInvalidArgument, "[hub] {}: expected one GGUF file, got {}{}", cache_.name().text(),
+            files.size(), hint_of_gguf_files());
+    return *std::ranges::find(listing_.files, files.front());
+  }
+
+  std::vector<std::string> gguf_files() const {
+    std::vector<std::string> files = listing_.files;
+    std::erase_if(files, [](const std::string& file) { return !is_gguf_name(file); });
+    return files;
+  }
+
+  std::string hint_of_gguf_files() const {
+    std::string names;
+    const std::vector<std::string> files = gguf_files();
+    for (const std::string& file : std::span(files).first(std::min(files.size(), kMaxFilesNamed)))
+      names += (names.empty() ? "" : ", ") + printable(file);
+    if (files.empty()) return ". Hint: the repository has no GGUF file";
+    return fmt::format(". Hint: name one as {}:{}; there are {}{}", cache_.name().repo(),
+                       printable(files.front()), names, files.size() > kMaxFilesNamed ? ", ..." : "");
+  }
+
+  void bring_folder(const std::vector<std::string>& first) {
     // The index says which weights there are, so it has to come before it is known how much is to come.
     if (first.back() == kWeightIndexFile) download({kWeightIndexFile});
     std::vector<std::string> files = first;
     for (const std::string& file : weight_file_names(cache_.snapshot(listing_.commit))) {
-      if (std::ranges::find(listing_.files, file) == listing_.files.end())
+      if (!is_listed(file))
         raise(ErrorCode::kNotFound,
               "[hub] {}: expected the file {} that {} names, got none. Hint: the repository is not whole",
               cache_.name().text(), printable(file), kWeightIndexFile);
       if (std::ranges::find(files, file) == files.end()) files.push_back(file);
     }
     download(files);
-    for (const std::string_view file : kSideFiles) remember(file);
-    remember(kWeightIndexFile);
   }
 
- private:
   void download(const std::vector<std::string>& files) {
     std::vector<HubFile> missing;
     int64_t n_to_come = 0;
@@ -85,10 +132,10 @@ class Update {
     if (missing.empty()) return;
     cache_.make_folders(listing_.commit);
     check_space(n_to_come);
-    if (files.size() > 1)
-      note(options_,
-           fmt::format("downloading {}, commit {}: {} files, {:.1f} MB", cache_.name().text(),
-                       short_commit(listing_.commit), missing.size(), static_cast<double>(n_to_come) / 1e6));
+    if (files.front() != kWeightIndexFile)
+      note(options_, fmt::format("downloading {}, commit {}: {} file{}, {:.1f} MB", cache_.name().text(),
+                                 short_commit(listing_.commit), missing.size(),
+                                 missing.size() == 1 ? "" : "s", static_cast<double>(n_to_come) / 1e6));
     for (const HubFile& file : missing) download_file(client_, cache_, listing_.commit, file, options_);
   }
 
@@ -105,8 +152,7 @@ class Update {
   }
 
   void remember(std::string_view file) const {
-    if (std::ranges::find(listing_.files, file) == listing_.files.end())
-      cache_.remember_missing(listing_.commit, file);
+    if (!is_listed(file)) cache_.remember_missing(listing_.commit, file);
   }
 
   HubClient& client_;
@@ -129,8 +175,7 @@ fs::path bring(const HubName& name, const HubOptions& options, IfUnreachable if_
           name.text(), cached.empty() ? "nothing" : "a part of it", printable_path(options.cache_folder),
           name.text());
   // A commit never changes, so a whole one leaves nothing to ask.
-  if (options.offline || (is_commit(name.revision) && cache.is_complete(cached)))
-    return cache.snapshot(cached);
+  if (options.offline || (is_commit(name.revision) && cache.is_complete(cached))) return cache.model(cached);
 
   const bool may_use_cache = is_usable && if_unreachable == IfUnreachable::kUseCache;
   HubOptions asking = options;
@@ -144,12 +189,12 @@ fs::path bring(const HubName& name, const HubOptions& options, IfUnreachable if_
       throw;
     note(options, fmt::format("using the copy of {} in the cache, commit {}; it could not be compared: {}",
                               name.text(), short_commit(cached), error.what()));
-    return cache.snapshot(cached);
+    return cache.model(cached);
   }
   HubClient patient(asking, asking.n_attempts);
   Update(patient, cache, listing, asking).run();
   if (cache.commit() != listing.commit) cache.write_ref(listing.commit);
-  return cache.snapshot(listing.commit);
+  return cache.model(listing.commit);
 }
 
 }  // namespace
@@ -171,7 +216,8 @@ fs::path pull_model(std::string_view text, const HubOptions& options) {
   const std::optional<HubName> name = parse_hub_name(text);
   if (!name)
     raise(ErrorCode::kInvalidArgument,
-          "[pull_model] \"{}\": expected OWNER/NAME or OWNER/NAME@REVISION. Hint: for example "
+          "[pull_model] \"{}\": expected OWNER/NAME or OWNER/NAME@REVISION, and :FILE.gguf for one of "
+          "several. Hint: for example "
           "Nikity/lille-130m-instruct",
           printable(text));
   return bring(*name, options, IfUnreachable::kFail);

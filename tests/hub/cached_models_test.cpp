@@ -166,7 +166,7 @@ TEST_F(CachedModels, WhatIsNotThereIsNamed) {
        {"owner/other", "owner/name@other", "owner/name@333", "owner/name@3333333", "owner/name@1"})
     expect_error(ErrorCode::kNotFound, std::string(name) + ": expected it in the cache",
                  [&] { remove(name); });
-  for (const char* name : {"", "name", "../x", "owner/name@../..", "owner/.."})
+  for (const char* name : {"", "name", "../x", "owner/name@../..", "owner/..", "owner/name:a.gguf"})
     expect_error(ErrorCode::kInvalidArgument, "expected OWNER/NAME", [&] { remove(name); });
   EXPECT_EQ(cached_models(root_).size(), 2u);
 }

@@ -20,6 +20,18 @@ TEST(HubName, IsReadWithAndWithoutRevision) {
   EXPECT_TRUE(parse_hub_name("a_1/b.c-d@v1.0+x"));
 }
 
+TEST(HubName, MayNameAGgufFile) {
+  const auto named = parse_hub_name("a/b@v1:c d-Q8_0.gguf");
+  ASSERT_TRUE(named);
+  EXPECT_EQ(named->revision, "v1");
+  EXPECT_EQ(named->file, "c d-Q8_0.gguf");
+  EXPECT_EQ(named->text(), "a/b@v1:c d-Q8_0.gguf");
+  EXPECT_EQ(parse_hub_name("a/b:c.gguf")->text(), "a/b:c.gguf");
+  for (const char* text :
+       {"a/b:", "a/b:c", "a/b:c.safetensors", "a/b:../c.gguf", "a/b:d/c.gguf", "a/b:.\n.gguf"})
+    EXPECT_FALSE(parse_hub_name(text)) << text;
+}
+
 TEST(HubName, ACommitInCapitalsIsTheCommit) {
   const auto pinned = parse_hub_name("a/b@0123456789ABCDEF0123456789abcdef01234567");
   ASSERT_TRUE(pinned);

@@ -15,6 +15,12 @@ TEST(SafeFileName, StaysInItsFolder) {
   EXPECT_FALSE(is_safe_file_name(std::string(1001, 'a')));
 }
 
+TEST(GgufName, StandsAtTheTop) {
+  for (const char* name : {"a.gguf", "a b.Q8_0.gguf"}) EXPECT_TRUE(is_gguf_name(name)) << name;
+  for (const char* name : {"", "a", "a.GGUF", "b/a.gguf", "../a.gguf", "a.gguf.txt"})
+    EXPECT_FALSE(is_gguf_name(name)) << name;
+}
+
 TEST(FirstFiles, AreThoseThatAModelNeeds) {
   const std::vector<std::string> files = {
       "LICENSE",           "README.md",    "config.json",      "merges.txt",        "vocab.json",

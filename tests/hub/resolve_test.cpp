@@ -292,10 +292,51 @@ TEST_F(Resolve, RefusesAListingWithAPathThatLeadsElsewhere) {
 
 TEST_F(Resolve, RefusesARepositoryWithoutAModel) {
   FakeRepo repo;
-  repo.files = {{"model.gguf", "x"}, {"README.md", "x"}};
+  repo.files = {{"pytorch_model.bin", "x"}, {"deeper/model.gguf", "x"}};
   FakeHub hub(repo);
   expect_error(ErrorCode::kNotFound, "expected config.json and model.safetensors",
                [&] { resolve_model("owner/name", options_for(hub.endpoint())); });
+}
+
+TEST_F(Resolve, TheOnlyGgufFileIsTheModel) {
+  FakeRepo repo;
+  repo.files = {{"model.gguf", "weights"}, {"README.md", "x"}};
+  FakeHub hub(repo);
+  HubOptions options = options_for(hub.endpoint());
+  EXPECT_EQ(resolve_model("owner/name", options), snapshot(kFirstCommit) / "model.gguf");
+  EXPECT_EQ(test::read_file(snapshot(kFirstCommit) / "model.gguf"), "weights");
+  EXPECT_EQ(files_of(snapshot(kFirstCommit)), std::vector<std::string>{"model.gguf"});
+  EXPECT_EQ(notes_, "downloading owner/name, commit 1111111: 1 file, 0.0 MB\n");
+  const std::string pinned = std::string("owner/name@") + kFirstCommit;
+  const std::size_t n_before = hub.server().requests().size();
+  EXPECT_EQ(resolve_model(pinned, options), snapshot(kFirstCommit) / "model.gguf");
+  EXPECT_EQ(hub.server().requests().size(), n_before) << "a commit that is whole asks nothing";
+  options.offline = true;
+  EXPECT_EQ(resolve_model("owner/name", options), snapshot(kFirstCommit) / "model.gguf");
+}
+
+TEST_F(Resolve, OneOfSeveralGgufFilesIsNamed) {
+  FakeRepo repo;
+  repo.files = {{"a-Q4_K.gguf", "small"}, {"b-Q8_0.gguf", "large"}};
+  FakeHub hub(repo);
+  HubOptions options = options_for(hub.endpoint());
+  expect_error(
+      ErrorCode::kInvalidArgument,
+      "expected one GGUF file, got 2. Hint: name one as owner/name:a-Q4_K.gguf; there are a-Q4_K.gguf, "
+      "b-Q8_0.gguf",
+      [&] { resolve_model("owner/name", options); });
+  expect_error(ErrorCode::kNotFound, "there are a-Q4_K.gguf, b-Q8_0.gguf",
+               [&] { resolve_model("owner/name:c.gguf", options); });
+  EXPECT_EQ(resolve_model("owner/name:b-Q8_0.gguf", options), snapshot(kFirstCommit) / "b-Q8_0.gguf");
+  EXPECT_EQ(files_of(snapshot(kFirstCommit)), std::vector<std::string>{"b-Q8_0.gguf"});
+  const std::string pinned = std::string("owner/name@") + kFirstCommit + ":b-Q8_0.gguf";
+  const std::size_t n_before = hub.server().requests().size();
+  EXPECT_EQ(pull_model(pinned, options), snapshot(kFirstCommit) / "b-Q8_0.gguf");
+  EXPECT_EQ(hub.server().requests().size(), n_before);
+  options.offline = true;
+  EXPECT_EQ(resolve_model("owner/name:b-Q8_0.gguf", options), snapshot(kFirstCommit) / "b-Q8_0.gguf");
+  expect_error(ErrorCode::kNotFound, "HF_HUB_OFFLINE",
+               [&] { resolve_model("owner/name:a-Q4_K.gguf", options); });
 }
 
 TEST_F(Resolve, AFailedDownloadLeavesNoRef) {
