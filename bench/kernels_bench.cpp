@@ -1,7 +1,7 @@
 // Speed of the kernels at Lille-130M's shapes, for every table that this machine runs.
 // Usage: kernels_bench --benchmark_filter='matmul/avx512/bf16'
-// matmul names: table/kind/matrix/rows:N/threads:N; GFLOP/s counts 2 operations a weight and row, GB/s the
-// weights' bytes as they are stored.
+// matmul names: table/kind/rows:N/threads:N, matmul_q8 the same with activations of 8 bits; GFLOP/s counts 2
+// operations a weight and row, GB/s the weights' bytes as they are stored.
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -98,7 +98,7 @@ OwnedMatrix make_matrix(const Shape& shape, const Kind& kind) {
 /// All linear layers of the model (24 blocks and the logits) for n_rows rows: what a forward pass multiplies.
 /// Of the K kinds only down_proj, the one matrix whose rows hold whole super-blocks.
 void run_model(benchmark::State& state, const KernelTable& table, const Kind& kind, int64_t n_rows,
-               int64_t n_threads) {
+               int64_t n_threads, bool exact) {
   std::vector<OwnedMatrix> matrices;
   for (int64_t layer = 0; layer < kLayers; ++layer)
     for (const Shape& shape : kLayer)
@@ -108,7 +108,7 @@ void run_model(benchmark::State& state, const KernelTable& table, const Kind& ki
   std::vector<float> x(static_cast<std::size_t>(n_rows * 1792), 0.5f);
   std::vector<float> out(static_cast<std::size_t>(n_rows * 32768));
   ThreadPool pool(n_threads);
-  ops::Device device{table, pool, {}};
+  ops::Device device{.kernels = table, .pool = pool, .exact = exact, .q8 = {}, .scratch = {}};
   double n_weights = 0;
   double n_bytes = 0;
   for (const OwnedMatrix& matrix : matrices) {
@@ -148,7 +148,7 @@ void run_attention(benchmark::State& state, const KernelTable& table, int64_t n_
     n_scores += static_cast<double>(n_seen * shape.n_head);
   }
   ThreadPool pool(n_threads);
-  ops::Device device{table, pool, {}};
+  ops::Device device{.kernels = table, .pool = pool, .exact = true, .q8 = {}, .scratch = {}};
   for (auto _ : state) {
     ops::scaled_dot_product_attention(device, {out.data(), n_rows, width, width},
                                       {queries.data(), n_rows, width, width}, rows, shape);
@@ -186,11 +186,16 @@ void register_all() {
     for (const int64_t n_threads : {1, 2}) {
       for (const Kind& kind : kKinds)
         for (const int64_t n_rows : {1, 8, 128})
-          benchmark::RegisterBenchmark(
-              fmt::format("matmul/{}/{}/rows:{}/threads:{}", name, kind.name, n_rows, n_threads).c_str(),
-              [=](benchmark::State& state) { run_model(state, *table, kind, n_rows, n_threads); })
-              ->UseRealTime()
-              ->Unit(benchmark::kMillisecond);
+          for (const bool exact : {true, false}) {
+            if (!exact && !kernels::takes_q8(kind.kind)) continue;
+            benchmark::RegisterBenchmark(
+                fmt::format("{}/{}/{}/rows:{}/threads:{}", exact ? "matmul" : "matmul_q8", name, kind.name,
+                            n_rows, n_threads)
+                    .c_str(),
+                [=](benchmark::State& state) { run_model(state, *table, kind, n_rows, n_threads, exact); })
+                ->UseRealTime()
+                ->Unit(benchmark::kMillisecond);
+          }
       for (const int64_t n_rows : {1, 128, 512})
         benchmark::RegisterBenchmark(
             fmt::format("attention/{}/rows:{}/keys:512/threads:{}", name, n_rows, n_threads).c_str(),

@@ -194,8 +194,12 @@ struct Logits {
 
 /// How a Session computes.
 struct SessionOptions {
-  int64_t n_threads = 0;  ///< 0: every usable processor.
-  std::string kernels;    ///< Kernel table by name; empty: the best this machine runs.
+  int64_t n_threads = 0;     ///< 0: every usable processor.
+  std::string kernels = {};  ///< Kernel table by name; empty: the best this machine runs.
+  /// Multiply quantised weights by activations in float32. Otherwise activations are rounded to 8 bits in
+  /// blocks of 32 columns first, which is several times faster and changes predictions a little
+  /// (docs/PERFORMANCE.md). Weights in float types, and GGUF's K types, are always multiplied in float32.
+  bool exact = false;
 };
 
 /// Threads and scratch memory to run a model with. One thread uses a session at a time; any number of
@@ -212,14 +216,15 @@ class Session {
   const Model& model() const noexcept;
   /// Threads, the caller's included.
   int64_t n_threads() const noexcept;
-  /// The kernel table in use: "avx512", "avx2", "reference".
+  /// What computes: the kernel table in use, "avx512vnni", "avx512", "avx2" or "reference", and " q8" behind
+  /// it where activations are rounded to 8 bits.
   std::string_view kernels() const noexcept;
 
   /// One forward pass over sequences of any lengths. The logits of a row depend on its own sequence only, bit
   /// for bit: not on the other items, on the number of threads, or on how the sequence was cut into passes.
   /// If it throws, every cache has the tokens it had before.
   /// @throws Error(kInvalidArgument) for an empty item, an id outside the vocabulary, a cache that two items
-  ///   share, that was made for another model or filled by another kernel table, more tokens than the context
+  ///   share, that was made for another model or filled by other kernels, more tokens than the context
   ///   holds; Error(kCanceled).
   Logits forward(std::span<const BatchItem> batch, const ForwardOptions& options = {});
 

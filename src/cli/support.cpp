@@ -112,7 +112,7 @@ Tokenizer load_tokenizer(const Model& model) {
 }
 
 Session make_session(const Model& model, const ModelOptions& options, const Environment& environment) {
-  return Session(model, {options.threads, environment.forced_kernels});
+  return Session(model, {options.threads, environment.forced_kernels, options.exact});
 }
 
 void print(std::string_view text) {

@@ -59,6 +59,7 @@ struct ModelOptions {
   std::string model;
   std::string rope;
   int64_t threads = 0;
+  bool exact = false;
 };
 
 /// Calls visit(const OptionSpec&, field&) for each option that says which token is drawn.
@@ -189,6 +190,12 @@ void visit_options(Options& options, Visitor&& visit) {
       options.rope);
   visit(OptionSpec{"threads", "", "N", "Threads to compute with; 0 uses every processor.", 0, 1024},
         options.threads);
+  visit(
+      OptionSpec{
+          "exact", "", "",
+          "Compute with activations in float32; otherwise those that meet quantised weights are rounded "
+          "to 8 bits, which is several times faster."},
+      options.exact);
 }
 
 /// Calls visit(const OptionSpec&, field&) for each option of a BatchOptions.

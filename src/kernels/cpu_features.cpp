@@ -41,8 +41,9 @@ CpuFeatures detect_cpu_features() noexcept {
   constexpr uint32_t kFma = 1u << 12;
   constexpr uint32_t kOsxsave = 1u << 27;
   constexpr uint32_t kF16c = 1u << 29;
-  constexpr uint32_t kAvx2 = 1u << 5;
+  constexpr uint32_t kAvx2 = (1u << 5) | (1u << 8);                                // AVX2, BMI2
   constexpr uint32_t kAvx512 = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
+  constexpr uint32_t kVnni = (1u << 1) | (1u << 11);                               // VBMI, VNNI
   constexpr uint64_t kYmmState = 0x6;
   constexpr uint64_t kZmmState = 0xe6;
 
@@ -53,6 +54,7 @@ CpuFeatures detect_cpu_features() noexcept {
   const uint32_t leaf7_b = cpuid(7).b;
   features.avx2 = all_set(states, kYmmState) && all_set(leaf1_c, kFma | kF16c) && all_set(leaf7_b, kAvx2);
   features.avx512 = features.avx2 && all_set(states, kZmmState) && all_set(leaf7_b, kAvx512);
+  features.avx512vnni = features.avx512 && all_set(cpuid(7).c, kVnni);
   return features;
 }
 

@@ -20,6 +20,7 @@ struct Candidate {
 
 constexpr Candidate kCandidates[] = {
 #if defined(LILLE_KERNELS_X86)
+    {&avx512vnni::kTable, [](const CpuFeatures& cpu) { return cpu.avx512vnni; }},
     {&avx512::kTable, [](const CpuFeatures& cpu) { return cpu.avx512; }},
     {&avx2::kTable, [](const CpuFeatures& cpu) { return cpu.avx2; }},
 #endif

@@ -55,6 +55,40 @@ struct MatmulArgs {
   float* scratch = nullptr;  ///< matmul_scratch_floats(n_in) floats of the calling thread's own.
 };
 
+/// Columns of activations that share a scale when they are rounded to 8 bits.
+inline constexpr int64_t kQ8Block = 32;
+/// Rows of 8-bit codes are padded with zeros to a multiple of this.
+inline constexpr int64_t kQ8Padding = 64;
+
+/// Rows of activations (n_rows, n_in) rounded to 8 bits: x = scale * code within each block of kQ8Block.
+struct Q8Rows {
+  int8_t* codes = nullptr;  ///< (n_rows, code_stride), from -127 to 127
+  int64_t code_stride = 0;  ///< n_in rounded up to a multiple of kQ8Padding.
+  float* scales = nullptr;  ///< (n_rows, n_in / kQ8Block); NaN for a block with NaN or infinity.
+  int32_t* sums = nullptr;  ///< (n_rows, n_in / kQ8Block): the sum of a block's codes.
+  /// (n_rows, n_in / group_size): the sum of scale * sum over the blocks of a group, for weights with biases.
+  float* group_sums = nullptr;
+
+  /// The same from row `row` on.
+  Q8Rows from(int64_t row, int64_t n_in, int64_t group_size) const noexcept {
+    const int64_t n_blocks = n_in / kQ8Block;
+    return {codes + row * code_stride, code_stride, scales + row * n_blocks, sums + row * n_blocks,
+            group_sums + row * (n_in / group_size)};
+  }
+};
+
+/// Columns [out_begin, out_end) of out = x * W^T for rows of 8-bit activations and a matrix of codes.
+struct MatmulQ8Args {
+  float* out = nullptr;  ///< (n_rows, n_out), rows out_stride apart
+  int64_t out_stride = 0;
+  Q8Rows x;
+  int64_t n_rows = 0;
+  WeightMatrix weight;  ///< takes_q8(weight.kind)
+  int64_t out_begin = 0;
+  int64_t out_end = 0;
+  float* scratch = nullptr;  ///< matmul_q8_scratch_floats(n_in) floats of the calling thread's own.
+};
+
 /// Attention of one query row over a cache, for the n_rep query heads that share one key/value head.
 struct AttentionArgs {
   float* out = nullptr;            ///< (n_rep, head_dim)
@@ -83,6 +117,14 @@ struct KernelTable {
   int64_t (*matmul_scratch_floats)(int64_t n_in) noexcept;
   /// out[:, out_begin:out_end] = x * W[out_begin:out_end]^T.
   void (*matmul)(const MatmulArgs& args) noexcept;
+  /// Rounds one row of n_in activations to 8 bits into the first row of `to`.
+  void (*quantize_q8)(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_size) noexcept;
+  /// Floats of scratch that matmul_q8 needs for rows of n_in.
+  int64_t (*matmul_q8_scratch_floats)(int64_t n_in) noexcept;
+  /// matmul over 8-bit activations. Products of codes are summed as integers block by block, and a block adds
+  /// fma(sum, weight's scale * x's scale, before), first to last, then the biases' part in the same way:
+  /// every table gives the same bits.
+  void (*matmul_q8)(const MatmulQ8Args& args) noexcept;
   /// Row `row` of the matrix as float32: out (n_in). The embedding's lookup.
   void (*dequantize_row)(float* out, const WeightMatrix& weight, int64_t row) noexcept;
   /// out = x / sqrt(mean(x^2) + eps) * weight over one row of n; out may be x. weight has the kind given.

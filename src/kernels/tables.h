@@ -15,3 +15,7 @@ extern const KernelTable kTable;
 namespace lille::kernels::avx512 {
 extern const KernelTable kTable;
 }  // namespace lille::kernels::avx512
+
+namespace lille::kernels::avx512vnni {
+extern const KernelTable kTable;
+}  // namespace lille::kernels::avx512vnni

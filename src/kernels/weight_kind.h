@@ -62,6 +62,16 @@ constexpr int64_t block_bytes(WeightKind kind) noexcept {
 /// Whether the kind is one of GGUF's blocks.
 constexpr bool is_block_kind(WeightKind kind) noexcept { return block_weights(kind) > 1; }
 
+/// Whether matmul_q8 takes the kind: codes of at most 8 bits whose scales hold for whole blocks of kQ8Block.
+constexpr bool takes_q8(WeightKind kind) noexcept {
+  return kind == WeightKind::kAffine || block_weights(kind) == kBlockWeights;
+}
+
+/// Weights of a row that share a scale, of a kind that takes_q8.
+constexpr int64_t group_size_of(const WeightMatrix& weight) noexcept {
+  return weight.kind == WeightKind::kAffine ? weight.group_size : kBlockWeights;
+}
+
 /// Bytes of one row of the matrix's data, scales and biases of kAffine not counted.
 constexpr int64_t row_bytes(const WeightMatrix& weight) noexcept {
   if (weight.kind == WeightKind::kAffine) return weight.n_in * weight.bits / 8;

@@ -35,8 +35,8 @@ RopeChoice choose_rope(const Model& model, const LoadOptions& options) {
   if (std::optional<RopeChoice> remembered = memory.recall(files)) return *remembered;
   const std::optional<Tokenizer> tokenizer = find_tokenizer(model, options.on_warning);
   if (!tokenizer) return {};
-  const RopeChoice choice =
-      measure_rope_layout(model, *tokenizer, {options.n_threads, options.kernels}, options.on_progress);
+  const RopeChoice choice = measure_rope_layout(
+      model, *tokenizer, {options.n_threads, options.kernels, false}, options.on_progress);
   memory.remember(files, choice);
   return choice;
 }

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "kernels/weight_kind.h"
 
 namespace lille {
 namespace {
@@ -83,13 +84,33 @@ Pass make_pass(const ModelParts& parts, SessionState& state, std::span<const Bat
 
 int64_t thread_count(int64_t requested) { return requested == 0 ? n_usable_cpus() : requested; }
 
+// Whether activations of 8 bits would be of use.
+bool has_q8_weights(const Transformer& transformer) {
+  const auto in_linear = [](const Linear& linear) {
+    return std::ranges::any_of(linear.parts,
+                               [](const LinearPart& part) { return kernels::takes_q8(part.weight.kind); });
+  };
+  return kernels::takes_q8(transformer.tok_embeddings.weight.kind) ||
+         std::ranges::any_of(transformer.layers, [&](const Block& block) {
+           return in_linear(block.attention.qkv_proj) || in_linear(block.attention.out_proj) ||
+                  in_linear(block.feed_forward.gate_proj) || in_linear(block.feed_forward.up_proj) ||
+                  in_linear(block.feed_forward.down_proj);
+         });
+}
+
 }  // namespace
 
 Session::State::State(Model model_handle, RopeLayout layout, const SessionOptions& options)
     : model(std::move(model_handle)),
       rope_layout(layout),
       pool(thread_count(options.n_threads)),
-      device{kernels::select_kernel_table(options.kernels), pool, {}} {}
+      device{.kernels = kernels::select_kernel_table(options.kernels),
+             .pool = pool,
+             .scratch = {},
+             .exact = options.exact || !has_q8_weights(Access::parts(model).transformer)},
+      kernels(device.kernels.name) {
+  if (!device.exact) kernels += " q8";
+}
 
 Session::Session(Model model, const SessionOptions& options) {
   const RopeLayout layout = model.rope().layout;
@@ -104,7 +125,7 @@ const Model& Session::model() const noexcept { return state_->model; }
 
 int64_t Session::n_threads() const noexcept { return state_->pool.n_threads(); }
 
-std::string_view Session::kernels() const noexcept { return state_->device.kernels.name; }
+std::string_view Session::kernels() const noexcept { return state_->kernels; }
 
 Logits Session::forward(std::span<const BatchItem> batch, const ForwardOptions& options) {
   return forward_pass(Access::parts(state_->model), *state_, batch, options);
@@ -135,13 +156,13 @@ std::string cache_fault(const PromptCache& cache, int64_t n_kept, const ModelPar
 
 Logits forward_pass(const ModelParts& parts, SessionState& state, std::span<const BatchItem> batch,
                     const ForwardOptions& options) {
-  check_batch(batch, parts, state.device.kernels.name);
+  check_batch(batch, parts, state.kernels);
   Pass pass = make_pass(parts, state, batch, options);
   const auto n_logit_rows = static_cast<int64_t>(pass.logit_rows.size());
   state.workspace.resize(parts.args, static_cast<int64_t>(pass.ids.size()), n_logit_rows);
   CacheRollback rollback(batch);
   parts.transformer.forward(pass);
-  for (const BatchItem& item : batch) Access::append(*item.cache, item.tokens, state.device.kernels.name);
+  for (const BatchItem& item : batch) Access::append(*item.cache, item.tokens, state.kernels);
   rollback.keep();
   const ops::Rows logits = state.workspace.logits;
   return {{logits.data, static_cast<std::size_t>(n_logit_rows * logits.n_cols)}, n_logit_rows, logits.n_cols};

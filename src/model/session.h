@@ -20,6 +20,7 @@ struct Session::State {
   RopeLayout rope_layout;
   ThreadPool pool;
   ops::Device device;
+  std::string kernels;  ///< Session::kernels
   Workspace workspace;
 };
 

@@ -22,11 +22,22 @@ struct Rows {
   Rows rows(int64_t begin, int64_t n) const noexcept { return {row(begin), n, n_cols, stride}; }
 };
 
+/// Memory of rows of activations that are rounded to 8 bits; linear grows it.
+struct Q8Buffer {
+  std::vector<int8_t> codes;
+  std::vector<float> scales;
+  std::vector<int32_t> sums;
+  std::vector<float> group_sums;
+};
+
 /// What every op computes with: the kernels, the threads and their scratch. One for each Session.
 struct Device {
   const kernels::KernelTable& kernels;
   ThreadPool& pool;
   std::vector<std::vector<float>> scratch;  ///< One for each thread; matmul grows it.
+  /// Whether linear multiplies quantised weights by activations in float32 instead of 8 bits.
+  bool exact = true;
+  Q8Buffer q8 = {};
 };
 
 }  // namespace lille::ops

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/weight_kind.h"
 #include "ops/parallel.h"
 #include "ops/shape.h"
 
@@ -28,31 +29,77 @@ void grow_scratch(Device& device, int64_t n_floats) {
       scratch.resize(static_cast<std::size_t>(n_floats));
 }
 
+// At least n elements, which keep their address until there must be more.
+template <typename T>
+T* grown(std::vector<T>& buffer, int64_t n) {
+  if (buffer.size() < static_cast<std::size_t>(n)) buffer.resize(static_cast<std::size_t>(n));
+  return buffer.data();
+}
+
+// x rounded to 8 bits, for a matrix of codes.
+kernels::Q8Rows quantize(Device& device, Rows x, int64_t group_size) {
+  const int64_t n_blocks = x.n_cols / kernels::kQ8Block;
+  const int64_t stride = (x.n_cols + kernels::kQ8Padding - 1) / kernels::kQ8Padding * kernels::kQ8Padding;
+  const kernels::Q8Rows rows = {grown(device.q8.codes, x.n_rows * stride), stride,
+                                grown(device.q8.scales, x.n_rows * n_blocks),
+                                grown(device.q8.sums, x.n_rows * n_blocks),
+                                grown(device.q8.group_sums, x.n_rows * (x.n_cols / group_size))};
+  for_row_ranges(device, x.n_rows, x.n_cols, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      device.kernels.quantize_q8(rows.from(row, x.n_cols, group_size), x.row(row), x.n_cols, group_size);
+  });
+  return rows;
+}
+
+// Calls multiply(out_begin, out_end, scratch) for ranges of outputs, on all threads.
+template <typename Multiply>
+void for_out_ranges(Device& device, int64_t n_rows, const kernels::WeightMatrix& weight, Multiply multiply) {
+  const int64_t n_outs = outs_per_task(n_rows, weight, device.pool.n_threads());
+  device.pool.run((weight.n_out + n_outs - 1) / n_outs, [&](int64_t task_idx, int64_t thread_idx) {
+    const int64_t begin = task_idx * n_outs;
+    multiply(begin, std::min(weight.n_out, begin + n_outs),
+             device.scratch[static_cast<std::size_t>(thread_idx)].data());
+  });
+}
+
+void linear_exact(Device& device, Rows out, Rows x, const kernels::WeightMatrix& weight) {
+  grow_scratch(device, device.kernels.matmul_scratch_floats(weight.n_in));
+  for_out_ranges(device, x.n_rows, weight, [&](int64_t begin, int64_t end, float* scratch) {
+    device.kernels.matmul({.out = out.data,
+                           .out_stride = out.stride,
+                           .x = x.data,
+                           .x_stride = x.stride,
+                           .n_rows = x.n_rows,
+                           .weight = weight,
+                           .out_begin = begin,
+                           .out_end = end,
+                           .scratch = scratch});
+  });
+}
+
+void linear_q8(Device& device, Rows out, Rows x, const kernels::WeightMatrix& weight) {
+  grow_scratch(device, device.kernels.matmul_q8_scratch_floats(weight.n_in));
+  const kernels::Q8Rows rows = quantize(device, x, kernels::group_size_of(weight));
+  for_out_ranges(device, x.n_rows, weight, [&](int64_t begin, int64_t end, float* scratch) {
+    device.kernels.matmul_q8({.out = out.data,
+                              .out_stride = out.stride,
+                              .x = rows,
+                              .n_rows = x.n_rows,
+                              .weight = weight,
+                              .out_begin = begin,
+                              .out_end = end,
+                              .scratch = scratch});
+  });
+}
+
 }  // namespace
 
 void linear(Device& device, Rows out, Rows x, const kernels::WeightMatrix& weight) {
   check_rows("linear", "x", x, x.n_rows, weight.n_in);
   check_rows("linear", "out", out, x.n_rows, weight.n_out);
   if (x.n_rows == 0) return;
-  grow_scratch(device, device.kernels.matmul_scratch_floats(weight.n_in));
-
-  const kernels::MatmulArgs whole = {.out = out.data,
-                                     .out_stride = out.stride,
-                                     .x = x.data,
-                                     .x_stride = x.stride,
-                                     .n_rows = x.n_rows,
-                                     .weight = weight,
-                                     .out_begin = 0,
-                                     .out_end = weight.n_out,
-                                     .scratch = nullptr};
-  const int64_t n_outs = outs_per_task(x.n_rows, weight, device.pool.n_threads());
-  device.pool.run((weight.n_out + n_outs - 1) / n_outs, [&](int64_t task_idx, int64_t thread_idx) {
-    kernels::MatmulArgs args = whole;
-    args.out_begin = task_idx * n_outs;
-    args.out_end = std::min(weight.n_out, args.out_begin + n_outs);
-    args.scratch = device.scratch[static_cast<std::size_t>(thread_idx)].data();
-    device.kernels.matmul(args);
-  });
+  if (device.exact || !kernels::takes_q8(weight.kind)) return linear_exact(device, out, x, weight);
+  linear_q8(device, out, x, weight);
 }
 
 }  // namespace lille::ops

@@ -95,7 +95,7 @@ TEST(Kernels, ReferenceRunsWhenItIsForced) {
   const Finished finished =
       run_lille({"generate", "hi", "--max-tokens", "1", "--temp", "0", "--verbose"}, options);
   EXPECT_EQ(finished.exit_code, 0);
-  EXPECT_NE(finished.err.find("reference kernels"), std::string::npos) << finished.err;
+  EXPECT_NE(finished.err.find("reference q8 kernels"), std::string::npos) << finished.err;
   EXPECT_EQ(finished.out, output_of({"generate", "hi", "--max-tokens", "1", "--temp", "0"}));
 }
 

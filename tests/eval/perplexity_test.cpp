@@ -21,7 +21,7 @@ void expect_loss(const std::string& name, RopeLayout layout) {
   const nlohmann::json golden =
       nlohmann::json::parse(test::read_file(test::shared_path("checkpoints/expected.json")));
   const std::string layout_name(rope_layout_name(layout));
-  Session session(test::load_model(test::shared_path("checkpoints") / name, layout));
+  Session session(test::load_model(test::shared_path("checkpoints") / name, layout), {.exact = true});
   const PerplexityResult result = perplexity(session, validation_ids());
   const double loss = std::log(golden.at("perplexity").at(name).at(layout_name).get<double>());
   EXPECT_NEAR(result.loss, loss, 1e-5 * loss);

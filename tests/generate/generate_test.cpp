@@ -361,7 +361,7 @@ TEST(Golden, GreedyContinuationsOfTheTrainedCheckpoints) {
   for (const auto& [name, cases] : golden.at("greedy").items()) {
     const auto layout = name == "lille-tiny-original" ? RopeLayout::kOriginal : RopeLayout::kInterleaved;
     const Model model = test::load_model(test::shared_path("checkpoints") / name, layout);
-    Session session(model);
+    Session session(model, {.exact = true});
     for (const nlohmann::json& run : cases) {
       const auto tokens = run.at("tokens").get<std::vector<int32_t>>();
       const auto margins = run.at("margins").get<std::vector<double>>();

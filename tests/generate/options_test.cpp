@@ -38,7 +38,7 @@ TEST(Options, EveryOptionHasAHelpAndANameOfItsOwn) {
   visit_options(model, check);
   BatchOptions batch;
   visit_options(batch, check);
-  EXPECT_EQ(names.size(), 27u);
+  EXPECT_EQ(names.size(), 28u);
 }
 
 template <typename Edit>

@@ -196,9 +196,9 @@ TEST_P(ReusePrefix, ACacheThatDoesNotFitIsRefusedAsItIs) {
   };
   Session other(test::load_model(model_.path(), GetParam().layout), {1, ""});
   expect_kept(other, "prompt_cache: expected a cache of this session's model");
-  if (session_.kernels() == "reference") return;
+  if (session_.kernels().starts_with("reference")) return;
   Session slow(model_, {1, "reference"});
-  expect_kept(slow, "prompt_cache: expected a cache filled by reference kernels");
+  expect_kept(slow, "prompt_cache: expected a cache filled by reference");
   StreamGenerate fresh(slow, tokenizer_, std::vector<int32_t>{5, 6}, options(cache));
   EXPECT_EQ(cache.offset(), 0) << "nothing of it is reused, so it fits";
 }

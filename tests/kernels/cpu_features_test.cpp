@@ -25,8 +25,11 @@ TEST(CpuFeatures, AgreeWithTheOperatingSystem) {
     return std::all_of(names.begin(), names.end(), [&](const char* name) { return flags.contains(name); });
   };
   const CpuFeatures cpu = detect_cpu_features();
-  EXPECT_EQ(cpu.avx2, all({"avx2", "fma", "f16c"}));
-  EXPECT_EQ(cpu.avx512, all({"avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx512vl"}));
+  const bool avx2 = all({"avx2", "bmi2", "fma", "f16c"});
+  const bool avx512 = avx2 && all({"avx512f", "avx512bw", "avx512dq", "avx512vl"});
+  EXPECT_EQ(cpu.avx2, avx2);
+  EXPECT_EQ(cpu.avx512, avx512);
+  EXPECT_EQ(cpu.avx512vnni, avx512 && all({"avx512vbmi", "avx512_vnni"}));
 }
 
 }  // namespace

@@ -13,6 +13,9 @@ TEST(Tables, NamesAreUniqueAndTablesAreWhole) {
     EXPECT_TRUE(names.insert(table->name).second) << table->name;
     EXPECT_NE(table->matmul_scratch_floats, nullptr);
     EXPECT_NE(table->matmul, nullptr);
+    EXPECT_NE(table->quantize_q8, nullptr);
+    EXPECT_NE(table->matmul_q8_scratch_floats, nullptr);
+    EXPECT_NE(table->matmul_q8, nullptr);
     EXPECT_NE(table->dequantize_row, nullptr);
     EXPECT_NE(table->rms_norm, nullptr);
     EXPECT_NE(table->swiglu, nullptr);

@@ -13,7 +13,7 @@ class ExportGguf : public testing::Test {
   std::filesystem::path path() const { return folder_.path() / "x.gguf"; }
 
   static std::vector<float> logits(const Model& model) {
-    Session session(model);
+    Session session(model, {.exact = true});
     const std::vector<int32_t> ids = {32767, 7454, 2402, 257, 640, 11, 612, 373, 257, 1310};
     return test::all_logits(session, ids);
   }

@@ -126,7 +126,7 @@ TEST_P(MlxQuantised, EverySequence) {
   if (IsSkipped() || HasFatalFailure()) return;
   const Model model = test::load_model(test::golden_path(folder));
   const SafetensorsFile file(test::golden_path(folder) / "expected.safetensors");
-  Session session(model);
+  Session session(model, {.exact = true});
   for (const std::string sequence : {"seq0", "seq1"}) {
     const std::vector<float> logits = test::all_logits(session, test::ids_of(file, sequence + ".tokens"));
     expect_near(logits, expected(file, sequence + logits_name).values, kMlxTolerance, sequence + logits_name);

@@ -37,7 +37,6 @@ TEST_P(Linear, EveryOutputIsComputedWhateverTheThreads) {
 TEST_P(Linear, ARowsAnswerDoesNotDependOnTheOthers) {
   const int64_t n_in = 96;
   const int64_t n_out = 150;
-  OwnDevice own(table());
   std::vector<std::byte> codes(static_cast<std::size_t>(n_out * n_in));
   for (std::size_t idx = 0; idx < codes.size(); ++idx) codes[idx] = static_cast<std::byte>(idx * 37 % 251);
   const std::vector<float> scales = random_floats(n_out * n_in / 32, 3);
@@ -51,12 +50,23 @@ TEST_P(Linear, ARowsAnswerDoesNotDependOnTheOthers) {
                                         .scale_kind = kernels::FloatKind::kF32,
                                         .group_size = 32};
   std::vector<float> x = random_floats(50 * n_in, 4);
-  std::vector<float> together(static_cast<std::size_t>(50 * n_out));
-  linear(own.device, rows_of(together, 50, n_out), rows_of(x, 50, n_in), weight);
-  std::vector<float> alone(together.size());
-  for (int64_t row = 0; row < 50; ++row)
-    linear(own.device, rows_of(alone, 50, n_out).rows(row, 1), rows_of(x, 50, n_in).rows(row, 1), weight);
-  expect_same_bits(alone, together, "row by row");
+  std::vector<std::vector<float>> answers;
+  for (const bool exact : {true, false}) {
+    const std::vector<float> together = expect_same_for_any_threads(table(), [&](Device& device) {
+      device.exact = exact;
+      std::vector<float> out(static_cast<std::size_t>(50 * n_out));
+      linear(device, rows_of(out, 50, n_out), rows_of(x, 50, n_in), weight);
+      return out;
+    });
+    OwnDevice own(table());
+    own.device.exact = exact;
+    std::vector<float> alone(together.size());
+    for (int64_t row = 0; row < 50; ++row)
+      linear(own.device, rows_of(alone, 50, n_out).rows(row, 1), rows_of(x, 50, n_in).rows(row, 1), weight);
+    expect_same_bits(alone, together, "row by row");
+    answers.push_back(together);
+  }
+  EXPECT_NE(answers[0], answers[1]) << "activations of 8 bits are others";
 }
 
 LILLE_FOR_EVERY_TABLE(Linear);

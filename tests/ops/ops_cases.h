@@ -86,14 +86,15 @@ inline void expect_same_bits(const std::vector<float>& actual, const std::vector
 }
 
 /// What `compute` gives must not depend on the number of threads.
-inline void expect_same_for_any_threads(const kernels::KernelTable& table,
-                                        const std::function<std::vector<float>(Device&)>& compute) {
+inline std::vector<float> expect_same_for_any_threads(
+    const kernels::KernelTable& table, const std::function<std::vector<float>(Device&)>& compute) {
   OwnDevice alone(table, 1);
   const std::vector<float> expected = compute(alone.device);
   for (const int64_t n_threads : {2, 3, 7}) {
     OwnDevice several(table, n_threads);
     expect_same_bits(compute(several.device), expected, std::to_string(n_threads) + " threads");
   }
+  return expected;
 }
 
 }  // namespace lille::ops

@@ -9,9 +9,20 @@ namespace lille::kernels::reference {
 /// One weight of a matrix.
 float load_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept;
 
+/// What a weight of a kind that takes_q8 is made of: code * scale + bias. The code has its offset taken off.
+struct CodedWeight {
+  int code = 0;
+  float scale = 0;
+  float bias = -0.0f;  ///< Kinds without have the zero that changes no product.
+};
+CodedWeight load_coded(const WeightMatrix& weight, int64_t row, int64_t col) noexcept;
+
 // The entries of KernelTable, which documents them.
 int64_t matmul_scratch_floats(int64_t n_in) noexcept;
 void matmul(const MatmulArgs& args) noexcept;
+void quantize_q8(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_size) noexcept;
+int64_t matmul_q8_scratch_floats(int64_t n_in) noexcept;
+void matmul_q8(const MatmulQ8Args& args) noexcept;
 void dequantize_row(float* out, const WeightMatrix& weight, int64_t row) noexcept;
 void rms_norm(float* out, const float* x, const void* weight, FloatKind weight_kind, int64_t n,
               float eps) noexcept;

@@ -21,12 +21,12 @@ int bits_at(const uint8_t* stream, int64_t first_bit, int64_t n_bits) noexcept {
   return static_cast<int>(window >> shift & ((1u << n_bits) - 1));
 }
 
-float affine_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept {
+CodedWeight affine_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept {
   const auto* codes = static_cast<const uint8_t*>(weight.data) + row * row_bytes(weight);
-  const auto code = static_cast<float>(bits_at(codes, col * weight.bits, weight.bits));
   const int64_t group_idx = (row * weight.n_in + col) / weight.group_size;
-  return std::fma(code, load_float(weight.scales, weight.scale_kind, group_idx),
-                  load_float(weight.biases, weight.scale_kind, group_idx));
+  return {.code = bits_at(codes, col * weight.bits, weight.bits),
+          .scale = load_float(weight.scales, weight.scale_kind, group_idx),
+          .bias = load_float(weight.biases, weight.scale_kind, group_idx)};
 }
 
 /// Code idx of a block of 32 with halves of bytes.
@@ -36,27 +36,32 @@ int low_or_high_half(const uint8_t* codes, int64_t idx) noexcept {
 
 int fifth_bit(const uint8_t* high_bits, int64_t idx) noexcept { return bits_at(high_bits, idx, 1) << 4; }
 
-float weight_of(const BlockQ8_0& block, int64_t idx) noexcept {
-  return half(block.scale) * static_cast<float>(block.codes[idx]);
+CodedWeight coded(const BlockQ8_0& block, int64_t idx) noexcept {
+  return {.code = block.codes[idx], .scale = half(block.scale)};
 }
 
-float weight_of(const BlockQ4_0& block, int64_t idx) noexcept {
-  return half(block.scale) * static_cast<float>(low_or_high_half(block.codes, idx) - 8);
+CodedWeight coded(const BlockQ4_0& block, int64_t idx) noexcept {
+  return {.code = low_or_high_half(block.codes, idx) - 8, .scale = half(block.scale)};
 }
 
-float weight_of(const BlockQ4_1& block, int64_t idx) noexcept {
-  const auto code = static_cast<float>(low_or_high_half(block.codes, idx));
-  return half(block.scale) * code + half(block.bias);
+CodedWeight coded(const BlockQ4_1& block, int64_t idx) noexcept {
+  return {.code = low_or_high_half(block.codes, idx), .scale = half(block.scale), .bias = half(block.bias)};
 }
 
-float weight_of(const BlockQ5_0& block, int64_t idx) noexcept {
+CodedWeight coded(const BlockQ5_0& block, int64_t idx) noexcept {
   const int code = low_or_high_half(block.codes, idx) | fifth_bit(block.high_bits, idx);
-  return half(block.scale) * static_cast<float>(code - 16);
+  return {.code = code - 16, .scale = half(block.scale)};
 }
 
-float weight_of(const BlockQ5_1& block, int64_t idx) noexcept {
+CodedWeight coded(const BlockQ5_1& block, int64_t idx) noexcept {
   const int code = low_or_high_half(block.codes, idx) | fifth_bit(block.high_bits, idx);
-  return half(block.scale) * static_cast<float>(code) + half(block.bias);
+  return {.code = code, .scale = half(block.scale), .bias = half(block.bias)};
+}
+
+template <typename Block>
+CodedWeight block_coded(const WeightMatrix& weight, int64_t row, int64_t col) noexcept {
+  const auto* blocks = static_cast<const Block*>(weight.data);
+  return coded(blocks[(row * weight.n_in + col) / kBlockWeights], col % kBlockWeights);
 }
 
 /// The low four bits of a weight of BlockQ4_K or BlockQ5_K.
@@ -92,13 +97,31 @@ float weight_of(const BlockQ6_K& block, int64_t idx) noexcept {
 }
 
 template <typename Block>
-float block_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept {
-  const int64_t n_weights = block_weights(weight.kind);
+float super_block_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept {
   const auto* blocks = static_cast<const Block*>(weight.data);
-  return weight_of(blocks[(row * weight.n_in + col) / n_weights], col % n_weights);
+  return weight_of(blocks[(row * weight.n_in + col) / kSuperBlockWeights], col % kSuperBlockWeights);
 }
 
 }  // namespace
+
+CodedWeight load_coded(const WeightMatrix& weight, int64_t row, int64_t col) noexcept {
+  switch (weight.kind) {
+    case WeightKind::kAffine:
+      return affine_weight(weight, row, col);
+    case WeightKind::kQ8_0:
+      return block_coded<BlockQ8_0>(weight, row, col);
+    case WeightKind::kQ4_0:
+      return block_coded<BlockQ4_0>(weight, row, col);
+    case WeightKind::kQ4_1:
+      return block_coded<BlockQ4_1>(weight, row, col);
+    case WeightKind::kQ5_0:
+      return block_coded<BlockQ5_0>(weight, row, col);
+    case WeightKind::kQ5_1:
+      return block_coded<BlockQ5_1>(weight, row, col);
+    default:
+      return {};
+  }
+}
 
 float load_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept {
   switch (weight.kind) {
@@ -108,26 +131,17 @@ float load_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept
       return load_float(weight.data, FloatKind::kF16, row * weight.n_in + col);
     case WeightKind::kBF16:
       return load_float(weight.data, FloatKind::kBF16, row * weight.n_in + col);
-    case WeightKind::kAffine:
-      return affine_weight(weight, row, col);
-    case WeightKind::kQ8_0:
-      return block_weight<BlockQ8_0>(weight, row, col);
-    case WeightKind::kQ4_0:
-      return block_weight<BlockQ4_0>(weight, row, col);
-    case WeightKind::kQ4_1:
-      return block_weight<BlockQ4_1>(weight, row, col);
-    case WeightKind::kQ5_0:
-      return block_weight<BlockQ5_0>(weight, row, col);
-    case WeightKind::kQ5_1:
-      return block_weight<BlockQ5_1>(weight, row, col);
     case WeightKind::kQ4_K:
-      return block_weight<BlockQ4_K>(weight, row, col);
+      return super_block_weight<BlockQ4_K>(weight, row, col);
     case WeightKind::kQ5_K:
-      return block_weight<BlockQ5_K>(weight, row, col);
+      return super_block_weight<BlockQ5_K>(weight, row, col);
     case WeightKind::kQ6_K:
-      return block_weight<BlockQ6_K>(weight, row, col);
+      return super_block_weight<BlockQ6_K>(weight, row, col);
+    default:
+      break;
   }
-  return 0;
+  const CodedWeight coded = load_coded(weight, row, col);
+  return std::fma(static_cast<float>(coded.code), coded.scale, coded.bias);
 }
 
 }  // namespace lille::kernels::reference

@@ -2,20 +2,23 @@
 
 #include "kernels/simd/attention.inl.h"
 #include "kernels/simd/matmul.inl.h"
+#include "kernels/simd/matmul_q8.inl.h"
 #include "kernels/simd/rows.inl.h"
 
 namespace lille::kernels::simd {
 namespace {
 
-/// The table of a vector type V. What an instruction set does better in its own way, its file replaces
-/// afterwards.
-template <typename V>
+/// The table of a vector type V of floats and a type Q of 8-bit codes.
+template <typename V, typename Q>
 constexpr KernelTable make_table(std::string_view name, std::string_view required_features) {
   return {
       .name = name,
       .required_features = required_features,
       .matmul_scratch_floats = matmul_scratch_floats<V>,
       .matmul = matmul<V>,
+      .quantize_q8 = quantize_q8<Q>,
+      .matmul_q8_scratch_floats = matmul_q8_scratch_floats<Q>,
+      .matmul_q8 = matmul_q8<Q>,
       .dequantize_row = dequantize_row<V>,
       .rms_norm = rms_norm<V>,
       .swiglu = swiglu<V>,

@@ -1,0 +1,197 @@
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "kernels/kernel_cases.h"
+
+namespace lille::kernels {
+namespace {
+
+constexpr float kUntouched = -12345.0f;
+constexpr int64_t kOuts = 35;
+
+/// Rows of 8-bit activations and the memory they view.
+struct OwnedQ8Rows {
+  std::vector<int8_t> codes;
+  std::vector<float> scales;
+  std::vector<int32_t> sums;
+  std::vector<float> group_sums;
+  Q8Rows view;
+};
+
+OwnedQ8Rows quantize(const KernelTable& table, const std::vector<float>& x, int64_t n_in,
+                     int64_t group_size) {
+  const int64_t n_rows = static_cast<int64_t>(x.size()) / n_in;
+  const int64_t stride = (n_in + kQ8Padding - 1) / kQ8Padding * kQ8Padding;
+  OwnedQ8Rows rows;
+  rows.codes.assign(static_cast<std::size_t>(n_rows * stride), 99);
+  rows.scales.assign(static_cast<std::size_t>(n_rows * (n_in / kQ8Block)), kUntouched);
+  rows.sums.assign(rows.scales.size(), 99);
+  rows.group_sums.assign(static_cast<std::size_t>(n_rows * (n_in / group_size)), kUntouched);
+  rows.view = {rows.codes.data(), stride, rows.scales.data(), rows.sums.data(), rows.group_sums.data()};
+  for (int64_t row = 0; row < n_rows; ++row)
+    table.quantize_q8(rows.view.from(row, n_in, group_size), x.data() + row * n_in, n_in, group_size);
+  return rows;
+}
+
+void expect_same_rows(const OwnedQ8Rows& actual, const OwnedQ8Rows& expected, const std::string& what) {
+  EXPECT_EQ(actual.codes, expected.codes) << what;
+  EXPECT_EQ(actual.sums, expected.sums) << what;
+  expect_same_bits(actual.scales, expected.scales, what);
+  expect_same_bits(actual.group_sums, expected.group_sums, what);
+}
+
+std::vector<float> multiply(const KernelTable& table, const OddMatrix& matrix, const Q8Rows& x,
+                            int64_t n_rows, int64_t out_begin, int64_t out_end) {
+  const int64_t out_stride = matrix.view.n_out + 3;
+  std::vector<float> out(static_cast<std::size_t>(n_rows * out_stride), kUntouched);
+  std::vector<float> scratch(static_cast<std::size_t>(table.matmul_q8_scratch_floats(matrix.view.n_in)));
+  table.matmul_q8({.out = out.data(),
+                   .out_stride = out_stride,
+                   .x = x,
+                   .n_rows = n_rows,
+                   .weight = matrix.view,
+                   .out_begin = out_begin,
+                   .out_end = out_end,
+                   .scratch = scratch.data()});
+  return out;
+}
+
+/// Every number of rows up to two of the tallest tiles, and several ranges of columns, against the
+/// reference's bits.
+void check_matrix(const KernelTable& table, const Storage& storage, int64_t n_in, int64_t max_rows) {
+  const OddMatrix matrix = random_matrix(storage, kOuts, n_in, static_cast<uint32_t>(n_in));
+  const std::vector<float> x = random_floats(static_cast<std::size_t>(max_rows * n_in), 99);
+  const OwnedQ8Rows rows = quantize(table, x, n_in, group_size_of(matrix.view));
+  for (int64_t n_rows = 1; n_rows <= max_rows; ++n_rows)
+    for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, kOuts}, {0, 1}, {3, 29}, {16, 32}}) {
+      expect_same_bits(multiply(table, matrix, rows.view, n_rows, begin, end),
+                       multiply(reference_table(), matrix, rows.view, n_rows, begin, end),
+                       fmt::format("{} {} n_in {} rows {} outputs {} to {}", table.name,
+                                   storage_text(storage), n_in, n_rows, begin, end));
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+}
+
+using MatmulQ8 = EveryTable;
+
+TEST_P(MatmulQ8, QuantizingGivesTheReferencesBits) {
+  for (const int64_t group_size : {32, 64, 128})
+    for (const int64_t n_in : {32, 64, 96, 128, 160, 640, 1792}) {
+      if (n_in % group_size != 0) continue;
+      std::vector<float> x = random_floats(static_cast<std::size_t>(3 * n_in), static_cast<uint32_t>(n_in));
+      x[3] = 1e30f;
+      x[static_cast<std::size_t>(n_in) + 1] = std::numeric_limits<float>::infinity();
+      x[static_cast<std::size_t>(2 * n_in) + 5] = std::nanf("");
+      // A block of zeros, one of the least floats, halves that tie.
+      if (n_in >= 160)
+        for (std::size_t idx = 0; idx < 32; ++idx) {
+          x[32 + idx] = idx % 2 == 0 ? 0.0f : -0.0f;
+          x[64 + idx] = std::numeric_limits<float>::denorm_min();
+          x[96 + idx] = idx == 0 ? 127.0f : static_cast<float>(idx) + 0.5f;
+        }
+      expect_same_rows(quantize(table(), x, n_in, group_size),
+                       quantize(reference_table(), x, n_in, group_size),
+                       fmt::format("n_in {} group {}", n_in, group_size));
+    }
+}
+
+TEST_P(MatmulQ8, CodesAreTheNearestAndScalesReachTheLargest) {
+  const std::vector<float> x = random_floats(640, 7);
+  const OwnedQ8Rows rows = quantize(table(), x, 640, 64);
+  for (std::size_t block = 0; block < 20; ++block) {
+    float largest = 0;
+    int sum = 0;
+    for (std::size_t idx = 0; idx < 32; ++idx) {
+      const float value = x[32 * block + idx];
+      const int code = rows.codes[32 * block + idx];
+      largest = std::max(largest, std::abs(value));
+      sum += code;
+      EXPECT_NEAR(static_cast<float>(code) * rows.scales[block], value, 0.5001f * rows.scales[block]);
+    }
+    EXPECT_FLOAT_EQ(rows.scales[block] * 127, largest);
+    EXPECT_EQ(rows.sums[block], sum);
+  }
+}
+
+TEST_P(MatmulQ8, AffineWeightsGiveTheReferencesBits) {
+  for (const int64_t bits : kAffineBits)
+    for (const FloatKind scale_kind : {FloatKind::kF32, FloatKind::kF16, FloatKind::kBF16})
+      for (const int64_t group_size : {32, 64, 128})
+        for (const int64_t n_in : {32, 64, 96, 128, 256, 640}) {
+          const Storage storage = {WeightKind::kAffine, scale_kind, group_size, bits};
+          if (!fits(storage, n_in) || (n_in > 128 && scale_kind != FloatKind::kBF16)) continue;
+          ASSERT_NO_FATAL_FAILURE(check_matrix(table(), storage, n_in, n_in == 96 ? 29 : 6));
+        }
+}
+
+TEST_P(MatmulQ8, BlocksGiveTheReferencesBits) {
+  for (const WeightKind kind : kBlockKinds) {
+    if (!takes_q8(kind)) continue;
+    for (const int64_t n_in : {32, 64, 96, 128, 160, 640})
+      ASSERT_NO_FATAL_FAILURE(check_matrix(table(), {.kind = kind}, n_in, n_in == 160 ? 29 : 6));
+  }
+}
+
+// Weights of the largest codes against activations of the largest codes: no sum of integers overflows.
+TEST_P(MatmulQ8, TheLargestCodesAreSummedExactly) {
+  for (const int64_t bits : {4, 8}) {
+    OddMatrix matrix = random_matrix({WeightKind::kAffine, FloatKind::kF32, 64, bits}, kOuts, 128, 1);
+    for (int64_t idx = 0; idx < kOuts * kernels::row_bytes(matrix.view); ++idx)
+      matrix.data.data()[idx] = std::byte{0xff};
+    for (const float value : {1.0f, -1.0f}) {
+      const std::vector<float> x(128 * 3, value);
+      const OwnedQ8Rows rows = quantize(table(), x, 128, 64);
+      for (const int64_t n_rows : {1, 3})
+        expect_same_bits(multiply(table(), matrix, rows.view, n_rows, 0, kOuts),
+                         multiply(reference_table(), matrix, rows.view, n_rows, 0, kOuts), "largest codes");
+    }
+  }
+}
+
+// What rounding the activations costs: half a step of each block's scale for each weight.
+TEST_P(MatmulQ8, StaysWithinTheRoundingOfActivations) {
+  for (const Storage& storage : {Storage{WeightKind::kAffine, FloatKind::kBF16, 64, 8},
+                                 Storage{WeightKind::kAffine, FloatKind::kBF16, 64, 4},
+                                 Storage{.kind = WeightKind::kQ8_0}, Storage{.kind = WeightKind::kQ5_1}}) {
+    const OddMatrix matrix = random_matrix(storage, kOuts, 640, 4);
+    const std::vector<float> x = random_floats(640, 5);
+    const OwnedQ8Rows rows = quantize(table(), x, 640, group_size_of(matrix.view));
+    const std::vector<float> products = multiply(table(), matrix, rows.view, 1, 0, kOuts);
+    std::vector<float> weights(640);
+    for (int64_t out_idx = 0; out_idx < kOuts; ++out_idx) {
+      reference_table().dequantize_row(weights.data(), matrix.view, out_idx);
+      double exact = 0;
+      double allowed = 1e-4;
+      for (std::size_t col = 0; col < 640; ++col) {
+        exact += double{weights[col]} * double{x[col]};
+        allowed += 0.5001 * double{rows.scales[col / 32]} * std::abs(double{weights[col]});
+      }
+      EXPECT_NEAR(products[static_cast<std::size_t>(out_idx)], exact, allowed) << storage_text(storage);
+    }
+  }
+}
+
+TEST_P(MatmulQ8, NaNAndInfinityStayInTheirRow) {
+  const OddMatrix matrix = random_matrix({WeightKind::kAffine, FloatKind::kF16, 32, 8}, kOuts, 96, 3);
+  std::vector<float> x = random_floats(5 * 96, 4);
+  const OwnedQ8Rows clean_rows = quantize(table(), x, 96, 32);
+  x[3 * 96 + 95] = std::numeric_limits<float>::infinity();
+  const OwnedQ8Rows dirty_rows = quantize(table(), x, 96, 32);
+  const std::vector<float> clean = multiply(table(), matrix, clean_rows.view, 5, 0, kOuts);
+  const std::vector<float> dirty = multiply(table(), matrix, dirty_rows.view, 5, 0, kOuts);
+  for (std::size_t row = 0; row < 5; ++row)
+    for (std::size_t out_idx = 0; out_idx < kOuts; ++out_idx) {
+      const std::size_t at = row * (kOuts + 3) + out_idx;
+      if (row == 3) {
+        EXPECT_TRUE(std::isnan(dirty[at]));
+      } else {
+        EXPECT_EQ(dirty[at], clean[at]);
+      }
+    }
+}
+
+LILLE_FOR_EVERY_TABLE(MatmulQ8);
+
+}  // namespace
+}  // namespace lille::kernels
