@@ -108,7 +108,7 @@ void run_model(benchmark::State& state, const KernelTable& table, const Kind& ki
   std::vector<float> x(static_cast<std::size_t>(n_rows * 1792), 0.5f);
   std::vector<float> out(static_cast<std::size_t>(n_rows * 32768));
   ThreadPool pool(n_threads);
-  ops::Device device{.kernels = table, .pool = pool, .exact = exact, .q8 = {}, .scratch = {}};
+  ops::Device device{.kernels = table, .pool = pool, .scratch = {}, .exact = exact};
   double n_weights = 0;
   double n_bytes = 0;
   for (const OwnedMatrix& matrix : matrices) {
@@ -148,7 +148,7 @@ void run_attention(benchmark::State& state, const KernelTable& table, int64_t n_
     n_scores += static_cast<double>(n_seen * shape.n_head);
   }
   ThreadPool pool(n_threads);
-  ops::Device device{.kernels = table, .pool = pool, .exact = true, .q8 = {}, .scratch = {}};
+  ops::Device device{.kernels = table, .pool = pool, .scratch = {}};
   for (auto _ : state) {
     ops::scaled_dot_product_attention(device, {out.data(), n_rows, width, width},
                                       {queries.data(), n_rows, width, width}, rows, shape);
