@@ -19,4 +19,5 @@
 #include "lille/random.h"
 #include "lille/sampler.h"
 #include "lille/tokenizer.h"
+#include "lille/verify.h"
 #include "lille/version.h"

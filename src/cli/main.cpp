@@ -70,6 +70,7 @@ int run(int argc, char** argv) {
   add_convert(program, environment);
   add_quantize(program, environment);
   add_diff(program, environment);
+  add_verify(program, environment);
   add_pull(program);
   add_models(program);
   add_completion(program);

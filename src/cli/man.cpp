@@ -18,7 +18,7 @@ It did what was asked.
 .TP
 .B 1
 It failed: a file, the machine or the input stood in the way. One line on stderr says what. Or
-\fBlille diff\fR has found a difference, which it prints.
+\fBlille diff\fR has found a difference or \fBlille verify\fR a fault, which they print.
 .TP
 .B 2
 The command line is wrong: an unknown command or option, or a value out of range.

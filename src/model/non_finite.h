@@ -1,6 +1,8 @@
 #pragma once
 
 #include <span>
+#include <string>
+#include <vector>
 
 #include "base/thread_pool.h"
 #include "lille/model.h"
@@ -8,8 +10,11 @@
 
 namespace lille {
 
-/// Warns about every tensor that has a NaN or an infinity in it, or, if it is stored in blocks, in a scale or
-/// a minimum of one, by name.
+/// A message for every tensor that has a NaN or an infinity in it, or, if it is stored in blocks, in a scale
+/// or a minimum of one, by name.
+std::vector<std::string> non_finite_faults(ThreadPool& pool, std::span<const Parameter> parameters);
+
+/// Warns with each of non_finite_faults; looks for none without a callback.
 void warn_of_non_finite(ThreadPool& pool, std::span<const Parameter> parameters,
                         const WarningCallback& on_warning);
 

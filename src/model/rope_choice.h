@@ -1,9 +1,12 @@
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "lille/model.h"
 #include "lille/tokenizer.h"
@@ -13,6 +16,22 @@ namespace lille {
 /// Three layouts, all of them, in the order in which they are reported.
 inline constexpr RopeLayout kRopeLayouts[] = {RopeLayout::kInterleaved, RopeLayout::kHalf,
                                               RopeLayout::kOriginal};
+
+/// How badly each token of the built-in English text was predicted under each layout.
+struct RopeLosses {
+  std::vector<int64_t> positions;                                   ///< Of the tokens that predict, from 0.
+  std::array<std::vector<double>, std::size(kRopeLayouts)> losses;  ///< Nats, in the order of kRopeLayouts.
+};
+
+/// Measures all 1,024 predictions under every layout, from an empty cache where the context is full.
+/// @param model        its own layout is not looked at.
+/// @param on_progress  called after each pass, as LoadOptions::on_progress; may be empty.
+RopeLosses measure_rope_losses(const Model& model, const Tokenizer& tokenizer, const SessionOptions& options,
+                               const std::function<void(int64_t n_done, int64_t n_total)>& on_progress);
+
+/// The layout whose loss is below that of each other by more than three standard errors of the paired
+/// difference, with source kMeasured; interleaved with source kDefault where there is none.
+RopeChoice choose_rope_layout(const RopeLosses& measured);
 
 /// Measures the loss of a built-in English text under each layout, up to 128 tokens at a time, until the best
 /// one's paired difference to each of the others is beyond three standard errors, at most over 1,024 tokens.

@@ -173,6 +173,8 @@ bool is_lille_chat_template(std::string_view text) {
   return normalised(text) == normalised(kLilleChatTemplate);
 }
 
+bool has_chat_template(const std::filesystem::path& model) { return find_template(model).has_value(); }
+
 void check_chat_template(const std::filesystem::path& model) {
   const std::optional<FoundTemplate> found = find_template(model);
   if (!found || is_lille_chat_template(found->text)) return;

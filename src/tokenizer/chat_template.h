@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string_view>
 
 namespace lille {
@@ -14,5 +15,9 @@ inline constexpr std::string_view kLilleChatTemplate =
 /// Whether a template is kLilleChatTemplate, written perhaps with other quotes, trimming marks, and spaces
 /// where they do not come out. Templates are compared and never run.
 bool is_lille_chat_template(std::string_view text);
+
+/// Whether a model, named as by Model::path, has a chat template of any kind.
+/// @throws Error as check_chat_template for a malformed file.
+bool has_chat_template(const std::filesystem::path& model);
 
 }  // namespace lille

@@ -230,8 +230,8 @@ inline std::string output_of(const std::vector<std::string>& arguments, const Ru
 
 /// Every command, in the order of the help.
 inline const std::vector<std::string> kCommands = {
-    "generate", "chat",     "batch", "info", "tokenize", "detokenize", "logits", "perplexity",
-    "convert",  "quantize", "diff",  "pull", "models",   "completion", "man"};
+    "generate", "chat",     "batch", "info",   "tokenize", "detokenize", "logits",     "perplexity",
+    "convert",  "quantize", "diff",  "verify", "pull",     "models",     "completion", "man"};
 
 /// Expects that the program refuses: this exit code, nothing on stdout, one line on stderr that contains
 /// `part`.
