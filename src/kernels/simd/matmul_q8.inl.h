@@ -199,6 +199,10 @@ class StoredProduct {
 
   template <bool kWhole>
   void add(int64_t col) {
+    // The next panel, in the order of its addresses, in which the processor's own prefetching goes on.
+    const Byte* next = panel_.rows + next_panel_ + col * Codec::kBits / 8 * Q::kOuts;
+    for (int64_t byte = 0; byte < Q::kCodes * Q::kOuts * Codec::kBits / 8; byte += 64)
+      __builtin_prefetch(next + byte, 0, 2);
     const I codes_of_x = Q::load_x(x_.codes + col);
     I fours[Q::kOuts / 4];
     LILLE_UNROLL
@@ -207,8 +211,6 @@ class StoredProduct {
       I sums[4];
       LILLE_UNROLL
       for (int idx = 0; idx < 4; ++idx, row += panel_.row_bytes) {
-        // The same place of the next panel: rows are too short for the processor to foresee the jump.
-        __builtin_prefetch(row + next_panel_ + col * Codec::kBits / 8);
         sums[idx] = Q::template dot<Codec::kBits>(Q::set_int(0), Codec::load(row, col, kWhole), codes_of_x);
       }
       fours[four] = Q::template sums_of_four<Codec::kBits>(sums[0], sums[1], sums[2], sums[3]);
