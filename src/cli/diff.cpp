@@ -14,6 +14,7 @@
 #include "lille/divergence.h"
 #include "lille/generate.h"
 #include "model/rope_text.h"
+#include "tokenizer/token_difference.h"
 
 namespace lille::cli {
 namespace {
@@ -58,20 +59,6 @@ FoundTokenizer find_tokenizer(const Model& model) {
   }
 }
 
-std::string diff_tokens(const Tokenizer& a, const Tokenizer& b) {
-  if (a.vocab_size() != b.vocab_size())
-    return fmt::format("{} tokens in a, {} in b", a.vocab_size(), b.vocab_size());
-  for (int64_t idx = 0; idx < a.vocab_size(); ++idx) {
-    const auto id = static_cast<int32_t>(idx);
-    if (a.token_bytes(id) != b.token_bytes(id))
-      return fmt::format("token {} is \"{}\" in a, \"{}\" in b", id, printable(a.token_bytes(id)),
-                         printable(b.token_bytes(id)));
-    if (a.is_special(id) != b.is_special(id))
-      return fmt::format("token {} is a control token in one of them only", id);
-  }
-  return "";
-}
-
 // Why predictions cannot be compared; empty if they can.
 std::string prediction_fault(const Comparison& found) {
   const int64_t n_a = found.a.args().vocab_size;
@@ -94,6 +81,8 @@ std::string read_text(const std::string& path) {
 Comparison compare(const DiffArguments& arguments, const Environment& environment) {
   const std::string text = read_text(arguments.text_file);
   ModelOptions options = arguments.model;
+  // Else what rounding activations does to one of the forms would count as a difference of the models.
+  options.exact = true;
   options.model = arguments.a;
   const Model a = load_model(options, environment);
   options.model = arguments.b;
@@ -106,7 +95,8 @@ Comparison compare(const DiffArguments& arguments, const Environment& environmen
                                     }});
   }
   if (found.tokenizer_a.tokenizer && found.tokenizer_b.tokenizer)
-    found.token_difference = diff_tokens(*found.tokenizer_a.tokenizer, *found.tokenizer_b.tokenizer);
+    found.token_difference =
+        token_difference(*found.tokenizer_a.tokenizer, "a", *found.tokenizer_b.tokenizer, "b");
   found.left_out = prediction_fault(found);
   if (!found.left_out.empty()) return found;
   const Tokenizer& tokenizer =
@@ -264,7 +254,8 @@ void add_diff(CLI::App& program, const Environment& environment) {
       ->type_name("FILE");
   command->add_flag("--json", arguments->json, "Print one JSON object, with every tensor.");
   visit_options(arguments->model, [command](const OptionSpec& spec, auto& field) {
-    if (spec.name != "model") add_option(*command, spec, field)->type_name(std::string(spec.value_name));
+    if (spec.name != "model" && spec.name != "exact")
+      add_option(*command, spec, field)->type_name(std::string(spec.value_name));
   });
   add_example(*command, "lille diff models/lille-tiny-8bit lille-tiny.gguf");
   command->callback([arguments, environment] { run_diff(*arguments, environment); });

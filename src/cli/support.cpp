@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "cli/cli.h"
 #include "kernels/kernel_table.h"
+#include "model/rope_choice.h"
 
 namespace lille::cli {
 namespace {
@@ -42,23 +43,15 @@ std::filesystem::path folder_of_user(const char* variable, const char* in_home) 
   return home.starts_with('/') ? std::filesystem::path(home) / in_home / "lille" : std::filesystem::path();
 }
 
-// "interleaved 132.3, half 113.7, original 106.0"
-std::string perplexities_text(const RopeChoice& choice) {
-  std::string text;
-  for (const RopePerplexity& measured : choice.perplexities)
-    text += fmt::format("{}{} {:.1f}", text.empty() ? "" : ", ", rope_layout_name(measured.layout),
-                        measured.perplexity);
-  return text;
-}
-
 void tell_rope_choice(const RopeChoice& choice) {
   if (choice.source == RopeSource::kMeasured)
     note(fmt::format("rope layout: {}, measured over {} tokens (perplexity {}); --rope overrides it",
-                     rope_layout_name(choice.layout), choice.n_tokens, perplexities_text(choice)));
+                     rope_layout_name(choice.layout), choice.n_tokens,
+                     perplexities_text(choice.perplexities)));
   if (choice.source == RopeSource::kDefault && !choice.perplexities.empty())
     note(fmt::format(
         "rope layout: {}, because none is clearly best over {} tokens (perplexity {}); --rope overrides it",
-        rope_layout_name(choice.layout), choice.n_tokens, perplexities_text(choice)));
+        rope_layout_name(choice.layout), choice.n_tokens, perplexities_text(choice.perplexities)));
 }
 
 }  // namespace

@@ -26,6 +26,7 @@
 #include "model/rope_text.h"
 #include "model/torch_source.h"
 #include "tokenizer/chat_template.h"
+#include "tokenizer/token_difference.h"
 
 namespace lille {
 namespace {
@@ -49,17 +50,12 @@ std::string joined(std::span<const std::string> faults) {
   return text;
 }
 
-// What does not agree in two tokenizers; empty if nothing.
-std::string token_fault(const Tokenizer& a, const Tokenizer& b) {
-  if (a.vocab_size() != b.vocab_size())
-    return fmt::format("{} tokens and {}", a.vocab_size(), b.vocab_size());
-  for (int64_t idx = 0; idx < a.vocab_size(); ++idx) {
-    const auto id = static_cast<int32_t>(idx);
-    if (a.token_bytes(id) != b.token_bytes(id))
-      return fmt::format("token {} is \"{}\" and \"{}\"", id, printable(a.token_bytes(id)),
-                         printable(b.token_bytes(id)));
-  }
-  return a.encode(kRopeText) == b.encode(kRopeText) ? "" : "they cut a text differently";
+// What does not agree in two forms of a tokenizer; empty if nothing.
+std::string form_fault(const Tokenizer& used, const Tokenizer& other, std::string_view name) {
+  const std::string difference = token_difference(used, "the tokenizer that is used", other, name);
+  if (!difference.empty()) return difference;
+  if (used.encode(kRopeText) == other.encode(kRopeText)) return "";
+  return fmt::format("the tokenizer that is used and {} cut a text differently", name);
 }
 
 // The other forms of the tokenizer that stand in a folder, by name.
@@ -74,15 +70,6 @@ std::map<std::string, Tokenizer> tokenizer_forms(const fs::path& folder) {
     forms.emplace(kTokenizerFile, Tokenizer::from_tokenizer_json(folder / kTokenizerFile));
   if (has(kHastingsFile)) forms.emplace(kHastingsFile, Tokenizer::from_pickle(folder / kHastingsFile));
   return forms;
-}
-
-// "interleaved 132.3, half 113.7, original 106.0"
-std::string perplexities_text(std::span<const RopePerplexity> perplexities) {
-  std::string text;
-  for (const RopePerplexity& measured : perplexities)
-    text += fmt::format("{}{} {:.1f}", text.empty() ? "" : ", ", rope_layout_name(measured.layout),
-                        measured.perplexity);
-  return text;
 }
 
 std::vector<RopePositions> by_position(const RopeLosses& measured) {
@@ -229,8 +216,8 @@ class Verifier {
     std::error_code ignored;
     if (fs::is_directory(path_, ignored))
       for (const auto& [name, other] : tokenizer_forms(path_)) {
-        if (const std::string fault = token_fault(found, other); !fault.empty())
-          return {kFailed, fmt::format("{} and the tokenizer that is used disagree: {}", name, fault)};
+        if (std::string fault = form_fault(found, other, name); !fault.empty())
+          return {kFailed, std::move(fault)};
         forms += fmt::format("{}{}", forms.empty() ? "; from " : " and ", name);
       }
     tokenizer_ = std::move(found);

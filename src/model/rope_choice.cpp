@@ -124,4 +124,12 @@ RopeChoice measure_rope_layout(const Model& model, const Tokenizer& tokenizer, c
   return choose_rope_layout(measurement.measured());
 }
 
+std::string perplexities_text(std::span<const RopePerplexity> perplexities) {
+  std::string text;
+  for (const RopePerplexity& measured : perplexities)
+    text += fmt::format("{}{} {:.1f}", text.empty() ? "" : ", ", rope_layout_name(measured.layout),
+                        measured.perplexity);
+  return text;
+}
+
 }  // namespace lille
