@@ -60,6 +60,9 @@ inline constexpr int64_t kQ8Block = 32;
 /// Rows of 8-bit codes are padded with zeros to a multiple of this.
 inline constexpr int64_t kQ8Padding = 64;
 
+/// Blocks whose largest |x| is below this become zeros: 127 divided by it is still finite.
+inline constexpr float kQ8Smallest = 0x1p-100f;
+
 /// Rows of activations (n_rows, n_in) rounded to 8 bits: x = scale * code within each block of kQ8Block.
 struct Q8Rows {
   int8_t* codes = nullptr;  ///< (n_rows, code_stride), from -127 to 127

@@ -105,5 +105,23 @@ TEST_F(ToyDivergence, BadInput) {
                      [&] { divergence(a_, tiny, std::vector<int32_t>{1}); });
 }
 
+// What rounding activations to 8 bits adds, on a trained checkpoint with 8-bit weights.
+TEST(Divergence, ActivationsOf8BitsChangePredictionsLittle) {
+  LILLE_NEED_SHARED();
+  const Model model = test::load_model(test::source_path("models/lille-tiny-8bit"));
+  const std::string text = test::read_file(test::shared_path("checkpoints/validation_ids.u16"));
+  std::vector<int32_t> ids;
+  for (std::size_t idx = 0; idx < 2 * 512 * 4; idx += 2)
+    ids.push_back(static_cast<uint8_t>(text[idx]) + 256 * static_cast<uint8_t>(text[idx + 1]));
+  Session exact(model, {.exact = true});
+  Session rounded(model);
+  EXPECT_EQ(rounded.kernels(), std::string(exact.kernels()) + " q8");
+  const Divergence result = divergence(exact, rounded, ids);
+  RecordProperty("mean", std::to_string(result.mean));
+  EXPECT_EQ(result.n_predictions, 2048);
+  EXPECT_LT(result.mean, 3e-4);
+  EXPECT_GT(result.mean, 0);
+}
+
 }  // namespace
 }  // namespace lille

@@ -10,8 +10,6 @@ namespace lille::kernels::reference {
 namespace {
 
 constexpr uint32_t kInfinityBits = 0x7f800000;
-/// Blocks whose largest element is below this become zeros: 127 divided by it is still finite.
-constexpr float kSmallest = 0x1p-100f;
 
 /// Largest |x| of a block, by its bits, in which NaN is larger than infinity.
 uint32_t largest_bits(const float* x) noexcept {
@@ -30,7 +28,7 @@ void quantize_q8(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_s
     const uint32_t bits = largest_bits(from);
     const auto largest = std::bit_cast<float>(bits);
     const bool is_finite = bits < kInfinityBits;
-    const bool is_zero = !is_finite || largest < kSmallest;
+    const bool is_zero = !is_finite || largest < kQ8Smallest;
     const float inverse = is_zero ? 0.0f : 127.0f / largest;
     int sum = 0;
     for (int64_t idx = 0; idx < kQ8Block; ++idx) {

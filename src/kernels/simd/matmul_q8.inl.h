@@ -17,7 +17,6 @@ namespace {
 template <typename Q>
 void quantize_q8(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_size) noexcept {
   constexpr uint32_t kInfinityBits = 0x7f800000;
-  constexpr float kSmallest = 0x1p-100f;
   const int64_t n_blocks = n_in / kQ8Block;
   for (int64_t block = 0; block < n_blocks; ++block) {
     const float* from = x + block * kQ8Block;
@@ -25,7 +24,7 @@ void quantize_q8(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_s
     const uint32_t bits = Q::largest_bits(from);
     float largest;
     __builtin_memcpy(&largest, &bits, sizeof(largest));
-    if (bits >= kInfinityBits || largest < kSmallest) {
+    if (bits >= kInfinityBits || largest < kQ8Smallest) {
       __builtin_memset(codes, 0, kQ8Block);
       to.sums[block] = 0;
       to.scales[block] = bits >= kInfinityBits ? __builtin_nanf("") : 0.0f;
