@@ -197,7 +197,7 @@ struct SessionOptions {
   int64_t n_threads = 0;     ///< 0: every usable processor.
   std::string kernels = {};  ///< Kernel table by name; empty: the best this machine runs.
   /// Multiply quantised weights by activations in float32. Otherwise activations are rounded to 8 bits in
-  /// blocks of 32 columns first, which is several times faster and changes predictions a little
+  /// blocks of 32 columns first, which is faster and changes predictions a little
   /// (docs/PERFORMANCE.md). Weights in float types, and GGUF's K types, are always multiplied in float32.
   bool exact = false;
 };

@@ -10,6 +10,10 @@ namespace lille {
 /// Threads that are worth using, from 1 to ThreadPool::kMaxThreads: the processors of this process's affinity
 /// mask, cut to the CPU quota of its control group.
 int64_t n_usable_cpus() noexcept;
+/// The threads that are asked for, 0 being n_usable_cpus().
+inline int64_t thread_count(int64_t requested) noexcept {
+  return requested == 0 ? n_usable_cpus() : requested;
+}
 
 /// A fixed set of threads that run one job at a time. The calling thread is one of them, so a pool of 1 has
 /// no thread of its own. Not to be used by two threads at once: each Session owns one. A task must not call

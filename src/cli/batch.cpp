@@ -20,6 +20,7 @@ struct BatchArguments {
   bool overwrite = false;
   bool verbose = false;
   ModelOptions model;
+  ComputeOptions compute;
   GenerationOptions generation;
   BatchOptions batch;
 };
@@ -189,7 +190,7 @@ void run_batch(const BatchArguments& arguments, const Environment& environment) 
   check_arguments(arguments);
   BatchInput input(arguments.input);
   const Model model = load_model(arguments.model, environment);
-  Session session = make_session(model, arguments.model, environment);
+  Session session = make_session(model, arguments.model, arguments.compute, environment);
   // What is wrong on the command line is no fault of a line.
   const GenerationDefaults defaults = load_generation_defaults(model.path());
   const Tokenizer tokenizer = load_tokenizer(model);
@@ -231,6 +232,7 @@ void add_batch(CLI::App& program, const Environment& environment) {
       ->type_name("FILE");
   command->add_flag("--overwrite", arguments->overwrite, "Begin anew, whatever stands in --output.");
   add_options(*command, arguments->model);
+  add_options(*command, arguments->compute);
   add_options(*command, arguments->generation);
   add_options(*command, arguments->batch);
   command->add_flag("--verbose", arguments->verbose, "Tell speed, seed and memory on stderr.");

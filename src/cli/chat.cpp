@@ -28,6 +28,7 @@ constexpr std::string_view kHelp =
 
 struct ChatArguments {
   ModelOptions model;
+  ComputeOptions compute;
   GenerationOptions generation;
   bool no_history = false;
   bool verbose = false;
@@ -185,7 +186,7 @@ void run_chat(const ChatArguments& arguments, const Environment& environment) {
   const Model model = load_model(arguments.model, environment);
   Tokenizer tokenizer = load_tokenizer(model);
   check_chat_template(model.path());
-  Session session = make_session(model, arguments.model, environment);
+  Session session = make_session(model, arguments.model, arguments.compute, environment);
   StreamOptions options =
       make_stream_options(arguments.generation, load_generation_defaults(model.path()), tokenizer);
   if (!arguments.generation.seed) options.seed = std::random_device()();
@@ -225,6 +226,7 @@ void add_chat(CLI::App& program, const Environment& environment) {
   const auto arguments = std::make_shared<ChatArguments>();
   arguments->generation.overflow = overflow_name(Overflow::kTrimTurns);
   add_options(*command, arguments->model);
+  add_options(*command, arguments->compute);
   add_options(*command, arguments->generation);
   // They are for programs, which call generate --json.
   for (const char* flag : {"--logprobs", "--top-logprobs"}) command->remove_option(command->get_option(flag));

@@ -127,7 +127,8 @@ Model load_model(const ModelOptions& options, const Environment& environment);
 Tokenizer load_tokenizer(const Model& model);
 
 /// A session with the threads and kernels that were asked for.
-Session make_session(const Model& model, const ModelOptions& options, const Environment& environment);
+Session make_session(const Model& model, const ModelOptions& options, const ComputeOptions& compute,
+                     const Environment& environment);
 
 /// Writes to stdout at once. @throws Error(kIo) if nobody can read it (a full disk, a closed descriptor).
 void print(std::string_view text);

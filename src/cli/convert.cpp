@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/cli.h"
+#include "hub/hub_name.h"
 #include "io/gguf.h"
 #include "lille/generate.h"
 
@@ -24,10 +25,10 @@ struct ConvertArguments {
 // "NAME" of OWNER/NAME, whose folder is called after a commit; else what the folder or file is called.
 std::string model_name(const std::string& named, const Model& model) {
   std::error_code ignored;
-  const bool is_here = std::filesystem::exists(named, ignored);
-  const std::filesystem::path path =
-      is_here ? model.path().lexically_normal() : std::filesystem::path(named.substr(0, named.find('@')));
-  return path.filename().string();
+  const std::optional<HubName> hub = parse_hub_name(named);
+  if (hub && !std::filesystem::exists(named, ignored)) return hub->name;
+  const std::filesystem::path path = model.path().lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
 // The template that is written is Lille's, so one that is not must not vanish unseen.

@@ -81,8 +81,6 @@ std::string read_text(const std::string& path) {
 Comparison compare(const DiffArguments& arguments, const Environment& environment) {
   const std::string text = read_text(arguments.text_file);
   ModelOptions options = arguments.model;
-  // Else what rounding activations does to one of the forms would count as a difference of the models.
-  options.exact = true;
   options.model = arguments.a;
   const Model a = load_model(options, environment);
   options.model = arguments.b;
@@ -101,8 +99,10 @@ Comparison compare(const DiffArguments& arguments, const Environment& environmen
   if (!found.left_out.empty()) return found;
   const Tokenizer& tokenizer =
       found.tokenizer_a.tokenizer ? *found.tokenizer_a.tokenizer : *found.tokenizer_b.tokenizer;
-  Session session_a = make_session(a, options, environment);
-  Session session_b = make_session(b, options, environment);
+  // Else what rounding activations does to one of the forms would count as a difference of the models.
+  const ComputeOptions compute = {.exact = true};
+  Session session_a = make_session(a, options, compute, environment);
+  Session session_b = make_session(b, options, compute, environment);
   ProgressBar bar("predictions", ProgressBar::kPatience);
   DivergenceOptions divergence_options;
   divergence_options.on_progress = [&bar](int64_t n_done, int64_t n_tokens) { bar.show(n_done, n_tokens); };
@@ -254,8 +254,7 @@ void add_diff(CLI::App& program, const Environment& environment) {
       ->type_name("FILE");
   command->add_flag("--json", arguments->json, "Print one JSON object, with every tensor.");
   visit_options(arguments->model, [command](const OptionSpec& spec, auto& field) {
-    if (spec.name != "model" && spec.name != "exact")
-      add_option(*command, spec, field)->type_name(std::string(spec.value_name));
+    if (spec.name != "model") add_option(*command, spec, field)->type_name(std::string(spec.value_name));
   });
   add_example(*command, "lille diff models/lille-tiny-8bit lille-tiny.gguf");
   command->callback([arguments, environment] { run_diff(*arguments, environment); });

@@ -14,6 +14,7 @@ namespace {
 struct GenerateArguments {
   std::string prompt;
   ModelOptions model;
+  ComputeOptions compute;
   GenerationOptions generation;
   std::optional<std::string> prompt_cache;
   bool json = false;
@@ -96,7 +97,7 @@ void run_generate(const GenerateArguments& arguments, const Environment& environ
   const Model model = load_model(arguments.model, environment);
   const Tokenizer tokenizer = load_tokenizer(model);
   const GenerationDefaults defaults = load_generation_defaults(model.path());
-  Session session = make_session(model, arguments.model, environment);
+  Session session = make_session(model, arguments.model, arguments.compute, environment);
 
   StreamOptions options = make_stream_options(arguments.generation, defaults, tokenizer);
   if (!arguments.generation.seed) options.seed = std::random_device()();
@@ -132,6 +133,7 @@ void add_generate(CLI::App& program, const Environment& environment) {
   command->add_option("prompt", arguments->prompt, "The text to continue; - reads it from stdin.")
       ->required();
   add_options(*command, arguments->model);
+  add_options(*command, arguments->compute);
   add_options(*command, arguments->generation);
   command
       ->add_option("--prompt-cache", arguments->prompt_cache,

@@ -89,7 +89,7 @@ void remove_from_cache(const std::string& name, bool is_yes) {
 
 void add_pull(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
-      "pull", "Downloads a model from the Hugging Face hub into the cache and prints its folder.");
+      "pull", "Downloads a model from the Hugging Face hub into the cache and prints where it is.");
   const auto name = std::make_shared<std::string>();
   command
       ->add_option("name", *name,

@@ -16,6 +16,7 @@ struct LogitsArguments {
   bool bos = false;
   bool hidden = false;
   ModelOptions model;
+  ComputeOptions compute;
 };
 
 // Keeps every hidden state of a pass: (n_layer + 2), each (n_rows, n_embd).
@@ -77,7 +78,7 @@ void run_logits(const LogitsArguments& arguments, const Environment& environment
     raise(ErrorCode::kInvalidArgument, "logits: expected --ids or --prompt. Hint: lille logits --help");
   const Model model = load_model(arguments.model, environment);
   const std::vector<std::vector<int32_t>> rows = read_rows(arguments, model);
-  Session session = make_session(model, arguments.model, environment);
+  Session session = make_session(model, arguments.model, arguments.compute, environment);
   std::vector<PromptCache> caches;
   caches.reserve(rows.size());
   std::vector<BatchItem> batch;
@@ -113,6 +114,7 @@ void add_logits(CLI::App& program, const Environment& environment) {
                     "Also hidden_0 (embedding) to hidden_{n_layer} and hidden_norm, F32 [T, n_embd].");
   command->add_flag("--bos", arguments->bos, "Begin each --prompt with <|startoftext|>. Default: no.");
   add_options(*command, arguments->model);
+  add_options(*command, arguments->compute);
   add_example(*command, "lille logits --ids 1,2,3 --output logits.safetensors --hidden");
   command->callback([arguments, environment] { run_logits(*arguments, environment); });
 }

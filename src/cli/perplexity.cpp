@@ -18,6 +18,7 @@ struct PerplexityArguments {
   std::string ids_file;
   bool json = false;
   ModelOptions model;
+  ComputeOptions compute;
 };
 
 std::vector<int32_t> read_ids(const PerplexityArguments& arguments, const Model& model) {
@@ -46,7 +47,7 @@ void run_perplexity(const PerplexityArguments& arguments, const Environment& env
           "perplexity: expected --text or --ids-file, one of them. Hint: lille perplexity --help");
   const Model model = load_model(arguments.model, environment);
   const std::vector<int32_t> ids = read_ids(arguments, model);
-  Session session = make_session(model, arguments.model, environment);
+  Session session = make_session(model, arguments.model, arguments.compute, environment);
   PerplexityResult result;
   {
     ProgressBar bar("perplexity");
@@ -80,6 +81,7 @@ void add_perplexity(CLI::App& program, const Environment& environment) {
       ->type_name("FILE");
   command->add_flag("--json", arguments->json, "Print an object with perplexity, loss and windows.");
   add_options(*command, arguments->model);
+  add_options(*command, arguments->compute);
   add_example(*command, "lille perplexity --text README.md --json");
   command->callback([arguments, environment] { run_perplexity(*arguments, environment); });
 }

@@ -104,8 +104,9 @@ Tokenizer load_tokenizer(const Model& model) {
   return tokenizer;
 }
 
-Session make_session(const Model& model, const ModelOptions& options, const Environment& environment) {
-  return Session(model, {options.threads, environment.forced_kernels, options.exact});
+Session make_session(const Model& model, const ModelOptions& options, const ComputeOptions& compute,
+                     const Environment& environment) {
+  return Session(model, {options.threads, environment.forced_kernels, compute.exact});
 }
 
 void print(std::string_view text) {

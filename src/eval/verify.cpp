@@ -176,7 +176,7 @@ class Verifier {
     const std::vector<NamedTensor> tensors = parts.source->tensors({});
     const std::vector<Parameter> parameters =
         match_parameters(table, tensors, model_->args(), printable_path(path_));
-    ThreadPool pool(options_.n_threads == 0 ? n_usable_cpus() : options_.n_threads);
+    ThreadPool pool(thread_count(options_.n_threads));
     non_finite_ = non_finite_faults(pool, parameters);
     std::erase_if(warnings, [this](const std::string& warning) {
       return std::ranges::find(non_finite_, warning) != non_finite_.end();

@@ -59,6 +59,10 @@ struct ModelOptions {
   std::string model;
   std::string rope;
   int64_t threads = 0;
+};
+
+/// How a command that runs the model computes.
+struct ComputeOptions {
   bool exact = false;
 };
 
@@ -190,11 +194,17 @@ void visit_options(Options& options, Visitor&& visit) {
       options.rope);
   visit(OptionSpec{"threads", "", "N", "Threads to compute with; 0 uses every processor.", 0, 1024},
         options.threads);
+}
+
+/// Calls visit(const OptionSpec&, field&) for each option of a ComputeOptions.
+template <typename Options, typename Visitor>
+requires std::is_same_v<std::remove_const_t<Options>, ComputeOptions>
+void visit_options(Options& options, Visitor&& visit) {
   visit(
       OptionSpec{
           "exact", "", "",
           "Compute with activations in float32; otherwise those that meet quantised weights are rounded "
-          "to 8 bits, which is several times faster."},
+          "to 8 bits, which is faster."},
       options.exact);
 }
 

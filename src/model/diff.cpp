@@ -70,12 +70,9 @@ class StoredParameters {
 };
 
 std::string dtype_of(const Parameter& parameter) {
-  std::string dtypes;
-  for (const StoredTensor& tensor : parameter.tensors) {
-    const std::string dtype = tensor.storage();
-    if (dtypes.find(dtype) == std::string::npos) dtypes += (dtypes.empty() ? "" : " and ") + dtype;
-  }
-  return dtypes;
+  std::vector<std::string> types;
+  for (const StoredTensor& tensor : parameter.tensors) types.push_back(tensor.storage());
+  return join_types(types);
 }
 
 /// What differs in one row.
@@ -109,7 +106,7 @@ RowDiff diff_rows(std::span<const float> a, std::span<const float> b) noexcept {
 class RowComparer {
  public:
   explicit RowComparer(int64_t n_threads)
-      : pool_(n_threads == 0 ? n_usable_cpus() : n_threads), kernels_(kernels::select_kernel_table({})) {}
+      : pool_(thread_count(n_threads)), kernels_(kernels::select_kernel_table({})) {}
 
   void compare(ParameterDiff& diff, std::span<const LinearPart> a, std::span<const LinearPart> b) {
     const bool is_matrix = diff.shape_a.size() > 1;

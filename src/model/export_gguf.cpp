@@ -266,7 +266,7 @@ void export_gguf(const Model& model, const Tokenizer& tokenizer, const std::file
   check_vocabulary(tokenizer, model.args());
   const RopeLayout layout = model.rope().layout;
   const bool permutes_qk = layout != RopeLayout::kInterleaved;
-  ThreadPool pool(options.n_threads == 0 ? n_usable_cpus() : options.n_threads);
+  ThreadPool pool(thread_count(options.n_threads));
   const TensorList list(Access::parts(model), options, permutes_qk, pool);
   const TokenTables tables(tokenizer);
 

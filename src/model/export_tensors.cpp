@@ -128,10 +128,7 @@ std::string_view float_type_name(FloatType type) noexcept { return row_of(type).
 
 ExportTensors::ExportTensors(const ModelSource& source, const ModelArgs& args,
                              std::span<const Parameter> parameters, const FolderExportOptions& options)
-    : source_(source),
-      args_(args),
-      options_(options),
-      pool_(options.n_threads == 0 ? n_usable_cpus() : options.n_threads) {
+    : source_(source), args_(args), options_(options), pool_(thread_count(options.n_threads)) {
   for (const Parameter& parameter : parameters) add(plan_of(parameter));
 }
 
@@ -270,19 +267,8 @@ AffineMatrix ExportTensors::new_codes(const Plan& plan, const Linear& linear) {
   return with_name(spec, [&] { return quantize_affine(floats, plan.setting, row.float_kind, pool_); });
 }
 
-// A norm is a matrix of one row.
 Linear ExportTensors::linear_of(const Parameter& parameter) const {
-  if (parameter.spec->kind == ParameterKind::kMatrix)
-    return bind_matrix(args_, parameter, source_.has_permuted_qk());
-  const TensorView& weight = *parameter.tensors.front().weight;
-  kernels::WeightMatrix row;
-  row.kind = weight_kind(weight.dtype).value();
-  row.data = weight.bytes.data();
-  row.n_out = 1;
-  row.n_in = weight.n_elements();
-  Linear linear;
-  linear.parts.push_back({row, 0});
-  return linear;
+  return bind_matrix(args_, parameter, source_.has_permuted_qk());
 }
 
 FloatType ExportTensors::type_of(const ParameterSpec& spec, const Linear& linear) const {

@@ -86,6 +86,7 @@ struct ModelParts {
   ops::RopeTable rope_table;
   std::vector<Model::Part> summary;
   std::vector<Model::Storage> storage;
+  bool has_q8_weights = false;  ///< Some matrix is of a kind that takes_q8.
   RopeChoice rope;
 };
 

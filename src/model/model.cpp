@@ -1,15 +1,19 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <optional>
 
 #include "base/check.h"
 #include "base/text.h"
+#include "base/thread_pool.h"
+#include "kernels/weight_kind.h"
 #include "lille/tokenizer.h"
 #include "model/access.h"
 #include "model/lille.h"
 #include "model/non_finite.h"
 #include "model/parameters.h"
 #include "model/rope_choice.h"
+#include "model/weight_types.h"
 
 namespace lille {
 namespace {
@@ -47,6 +51,7 @@ int64_t count_parameters(const Parameter& parameter, const StoredTensor& tensor)
 
 std::vector<Model::Part> summarize(std::span<const Parameter> parameters) {
   std::map<ParameterPart, Model::Part> counted;
+  std::map<ParameterPart, std::vector<std::string>> types;
   static constexpr std::string_view kPartNames[] = {"tok_embeddings", "attention", "feed_forward", "norm"};
   for (const Parameter& parameter : parameters) {
     Model::Part& part = counted[parameter.spec->part];
@@ -54,13 +59,14 @@ std::vector<Model::Part> summarize(std::span<const Parameter> parameters) {
     part.n_parameters += parameter.spec->n_parameters();
     for (const StoredTensor& tensor : parameter.tensors) {
       part.n_bytes += tensor.n_bytes();
-      const std::string dtype = tensor.storage();
-      if (part.dtype.find(dtype) == std::string::npos)
-        part.dtype += (part.dtype.empty() ? "" : " and ") + dtype;
+      types[parameter.spec->part].push_back(tensor.storage());
     }
   }
   std::vector<Model::Part> summary;
-  for (auto& [key, part] : counted) summary.push_back(std::move(part));
+  for (auto& [key, part] : counted) {
+    part.dtype = join_types(types[key]);
+    summary.push_back(std::move(part));
+  }
   return summary;
 }
 
@@ -82,6 +88,16 @@ std::vector<Model::Storage> count_storage(std::span<const Parameter> parameters)
   return storages;
 }
 
+// Whether activations of 8 bits would be of use.
+bool has_q8_weights(std::span<const Parameter> parameters) {
+  const auto is_q8 = [](const StoredTensor& tensor) {
+    const std::optional<kernels::WeightKind> kind = weight_kind(tensor.weight->dtype);
+    return tensor.scales != nullptr || (kind && kernels::takes_q8(*kind));
+  };
+  return std::ranges::any_of(
+      parameters, [&](const Parameter& parameter) { return std::ranges::any_of(parameter.tensors, is_q8); });
+}
+
 }  // namespace
 
 Model::Model(std::shared_ptr<const ModelParts> parts) : parts_(std::move(parts)) {}
@@ -92,7 +108,7 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
   const std::vector<ParameterSpec> table = parameter_table(args);
   const std::vector<NamedTensor> tensors = source->tensors(options.on_warning);
   const std::vector<Parameter> parameters = match_parameters(table, tensors, args, printable_path(path));
-  ThreadPool pool(options.n_threads == 0 ? n_usable_cpus() : options.n_threads);
+  ThreadPool pool(thread_count(options.n_threads));
   warn_of_non_finite(pool, parameters, options.on_warning);
 
   Transformer transformer = bind_parameters(args, parameters, source->has_permuted_qk());
@@ -105,6 +121,7 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
                                                              std::move(rope_table),
                                                              std::move(summary),
                                                              std::move(storage),
+                                                             has_q8_weights(parameters),
                                                              {}});
   const Model model(parts);
   parts->rope = choose_rope(model, options);

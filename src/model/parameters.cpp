@@ -326,6 +326,13 @@ std::vector<ParameterSpec> parameter_table(const ModelArgs& args) {
   return table;
 }
 
+std::string join_types(std::span<const std::string> types) {
+  std::vector<std::string_view> different;
+  for (const std::string& type : types)
+    if (std::ranges::find(different, type) == different.end()) different.push_back(type);
+  return fmt::format("{}", fmt::join(different, " and "));
+}
+
 std::vector<Parameter> match_parameters(std::span<const ParameterSpec> table,
                                         std::span<const NamedTensor> tensors, const ModelArgs& args,
                                         const std::string& source) {

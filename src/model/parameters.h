@@ -60,6 +60,9 @@ struct Parameter {
   std::vector<StoredTensor> tensors;  ///< One, or one for each of the spec's splits.
 };
 
+/// "BF16", or "Q8_0 and F32": the different ones of some types, in their order.
+std::string join_types(std::span<const std::string> types);
+
 /// Finds every parameter of the table among the tensors of a checkpoint and checks names, shapes and dtypes.
 /// @param source  the folder or file, for messages.
 /// @throws Error(kCorruptFile) with what is missing, unknown or wrong, at once; the first 20 of it if it is

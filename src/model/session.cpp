@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "base/text.h"
-#include "kernels/weight_kind.h"
 
 namespace lille {
 namespace {
@@ -82,22 +81,6 @@ Pass make_pass(const ModelParts& parts, SessionState& state, std::span<const Bat
   return pass;
 }
 
-int64_t thread_count(int64_t requested) { return requested == 0 ? n_usable_cpus() : requested; }
-
-// Whether activations of 8 bits would be of use.
-bool has_q8_weights(const Transformer& transformer) {
-  const auto in_linear = [](const Linear& linear) {
-    return std::ranges::any_of(linear.parts,
-                               [](const LinearPart& part) { return kernels::takes_q8(part.weight.kind); });
-  };
-  return kernels::takes_q8(transformer.tok_embeddings.weight.kind) ||
-         std::ranges::any_of(transformer.layers, [&](const Block& block) {
-           return in_linear(block.attention.qkv_proj) || in_linear(block.attention.out_proj) ||
-                  in_linear(block.feed_forward.gate_proj) || in_linear(block.feed_forward.up_proj) ||
-                  in_linear(block.feed_forward.down_proj);
-         });
-}
-
 }  // namespace
 
 Session::State::State(Model model_handle, RopeLayout layout, const SessionOptions& options)
@@ -107,7 +90,7 @@ Session::State::State(Model model_handle, RopeLayout layout, const SessionOption
       device{.kernels = kernels::select_kernel_table(options.kernels),
              .pool = pool,
              .scratch = {},
-             .exact = options.exact || !has_q8_weights(Access::parts(model).transformer)},
+             .exact = options.exact || !Access::parts(model).has_q8_weights},
       kernels(device.kernels.name) {
   if (!device.exact) kernels += " q8";
 }

@@ -36,6 +36,8 @@ TEST(Options, EveryOptionHasAHelpAndANameOfItsOwn) {
   visit_options(generation, check);
   ModelOptions model;
   visit_options(model, check);
+  ComputeOptions compute;
+  visit_options(compute, check);
   BatchOptions batch;
   visit_options(batch, check);
   EXPECT_EQ(names.size(), 28u);

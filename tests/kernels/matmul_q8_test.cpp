@@ -133,20 +133,30 @@ TEST_P(MatmulQ8, BlocksGiveTheReferencesBits) {
   }
 }
 
-// Weights of the largest codes against activations of the largest codes: no sum of integers overflows.
-TEST_P(MatmulQ8, TheLargestCodesAreSummedExactly) {
-  for (const int64_t bits : {4, 8}) {
-    OddMatrix matrix = random_matrix({WeightKind::kAffine, FloatKind::kF32, 64, bits}, kOuts, 128, 1);
-    for (int64_t idx = 0; idx < kOuts * kernels::row_bytes(matrix.view); ++idx)
-      matrix.data.data()[idx] = std::byte{0xff};
-    for (const float value : {1.0f, -1.0f}) {
-      const std::vector<float> x(128 * 3, value);
-      const OwnedQ8Rows rows = quantize(table(), x, 128, 64);
-      for (const int64_t n_rows : {1, 3})
-        expect_same_bits(multiply(table(), matrix, rows.view, n_rows, 0, kOuts),
-                         multiply(reference_table(), matrix, rows.view, n_rows, 0, kOuts), "largest codes");
+// The largest and the least codes against the largest activations of either sign: no sum of integers
+// overflows, whatever kernels take off the codes first.
+TEST_P(MatmulQ8, TheOutermostCodesAreSummedExactly) {
+  std::vector<Storage> storages = {{.kind = WeightKind::kQ8_0}, {.kind = WeightKind::kQ5_1}};
+  for (const int64_t bits : kAffineBits) storages.push_back({WeightKind::kAffine, FloatKind::kF32, 64, bits});
+  for (const Storage& storage : storages)
+    for (const int code : {0x00, 0x80, 0xff}) {
+      OddMatrix matrix = random_matrix(storage, kOuts, 128, 1);
+      // The scale is before the codes of a block, and a mix of bytes would be no finite one.
+      const int64_t n_bytes = row_bytes(matrix.view) * kOuts;
+      const bool is_affine = storage.kind == WeightKind::kAffine;
+      const int64_t block = is_affine ? n_bytes : block_bytes(storage.kind);
+      const int64_t n_scale_bytes = is_affine ? 0 : storage.kind == WeightKind::kQ8_0 ? 2 : 4;
+      for (int64_t idx = 0; idx < n_bytes; ++idx)
+        if (idx % block >= n_scale_bytes) matrix.data.data()[idx] = static_cast<std::byte>(code);
+      for (const float value : {1.0f, -1.0f}) {
+        const std::vector<float> x(128 * 3, value);
+        const OwnedQ8Rows rows = quantize(table(), x, 128, group_size_of(matrix.view));
+        for (const int64_t n_rows : {1, 3})
+          expect_same_bits(multiply(table(), matrix, rows.view, n_rows, 0, kOuts),
+                           multiply(reference_table(), matrix, rows.view, n_rows, 0, kOuts),
+                           fmt::format("{} {} bytes {}", table().name, storage_text(storage), code));
+      }
     }
-  }
 }
 
 // What rounding the activations costs: half a step of each block's scale for each weight.

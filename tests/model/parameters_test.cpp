@@ -256,5 +256,11 @@ TEST_F(MatchParameters, QuantisedNormAndLoneScales) {
   expect_fault(gate_ + ".biases is missing beside");
 }
 
+TEST(JoinTypes, NamesEachOnceThoughOneHoldsAnothersName) {
+  const std::vector<std::string> types = {"8-bit, groups of 64, BF16 scales", "BF16", "F16", "BF16"};
+  EXPECT_EQ(join_types(types), "8-bit, groups of 64, BF16 scales and BF16 and F16");
+  EXPECT_EQ(join_types({}), "");
+}
+
 }  // namespace
 }  // namespace lille
