@@ -36,11 +36,12 @@ bool is_file_of(int fd, const std::filesystem::path& path) {
 
 }  // namespace
 
-std::optional<FileLock> FileLock::try_lock(const std::filesystem::path& path) {
+std::optional<FileLock> FileLock::try_lock(const std::filesystem::path& path, LockKind kind) {
+  const int operation = kind == LockKind::kShared ? LOCK_SH : LOCK_EX;
   while (true) {
     Descriptor descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0664));
     if (descriptor.get() < 0) fail(path, errno);
-    if (::flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (::flock(descriptor.get(), operation | LOCK_NB) != 0) {
       if (errno == EINTR) continue;
       if (errno == EWOULDBLOCK) return std::nullopt;
       fail(path, errno);
@@ -50,10 +51,10 @@ std::optional<FileLock> FileLock::try_lock(const std::filesystem::path& path) {
 }
 
 FileLock::FileLock(const std::filesystem::path& path, const std::stop_token& cancel,
-                   FunctionRef<void()> on_wait)
+                   FunctionRef<void()> on_wait, LockKind kind)
     : descriptor_(-1) {
   for (bool is_told = false;;) {
-    if (std::optional<FileLock> lock = try_lock(path)) {
+    if (std::optional<FileLock> lock = try_lock(path, kind)) {
       descriptor_ = std::move(lock->descriptor_);
       return;
     }

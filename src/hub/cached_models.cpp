@@ -141,28 +141,33 @@ Repo repo_named(std::string_view text, const fs::path& cache_folder) {
   return {.name = name->repo(), .folder = cache_folder / repo_folder_name(name->owner, name->name)};
 }
 
-/// The locks of all blobs of a model, those that somebody began to download included.
+/// @throws Error(kIo) if somebody has the lock.
+FileLock lock_or_fail(const Repo& repo, const fs::path& file, const std::string& what) {
+  std::optional<FileLock> lock = FileLock::try_lock(file);
+  if (!lock)
+    raise(ErrorCode::kIo,
+          "[models] {}: expected a model that nobody downloads, got one of which {} is locked. Hint: wait "
+          "until the download is done",
+          repo.name, what);
+  return std::move(*lock);
+}
+
+/// The locks of a model and of all its blobs, those that somebody began to download included. (Other programs
+/// lock blobs only.)
 /// @throws Error(kIo) if somebody has one.
-std::vector<FileLock> lock_blobs(const Repo& repo, const fs::path& cache_folder) {
+std::vector<FileLock> lock_all(const Repo& repo, const fs::path& cache_folder) {
   std::vector<FileLock> locks;
   if (!is_real_folder(repo.folder)) return locks;
   const fs::path folder = cache_folder / ".locks" / repo.folder.filename();
   std::error_code ignored;
   fs::create_directories(folder, ignored);
+  locks.push_back(lock_or_fail(repo, folder / kRepoLockFile, "the repository"));
   std::set<fs::path> files;
   for (const fs::path& lock : entries_of(folder))
-    if (lock.extension() == ".lock") files.insert(lock);
+    if (lock.extension() == ".lock" && lock.filename() != kRepoLockFile) files.insert(lock);
   for (const fs::path& blob : entries_of(repo.folder / "blobs"))
     if (blob.extension() != ".incomplete") files.insert(folder / (blob.filename().string() + ".lock"));
-  for (const fs::path& file : files) {
-    std::optional<FileLock> lock = FileLock::try_lock(file);
-    if (!lock)
-      raise(ErrorCode::kIo,
-            "[models] {}: expected a model that nobody downloads, got one of which {} is locked. Hint: wait "
-            "until the download is done",
-            repo.name, printable_path(file.stem()));
-    locks.push_back(std::move(*lock));
-  }
+  for (const fs::path& file : files) locks.push_back(lock_or_fail(repo, file, printable_path(file.stem())));
   return locks;
 }
 
@@ -246,9 +251,8 @@ ModelRemoval plan_removal(std::string_view text, const fs::path& cache_folder) {
 }
 
 ModelRemoval remove_model(std::string_view text, const fs::path& cache_folder) {
-  // Who downloads has the lock of a blob until its link stands, so the plan that counts is made under the
-  // locks.
-  const std::vector<FileLock> locks = lock_blobs(repo_named(text, cache_folder), cache_folder);
+  // Who downloads has the lock until every link stands, so the plan that counts is made under the locks.
+  const std::vector<FileLock> locks = lock_all(repo_named(text, cache_folder), cache_folder);
   const ModelRemoval removal = plan_removal(text, cache_folder);
   for (const fs::path& path : removal.paths) {
     std::error_code failed;

@@ -93,12 +93,23 @@ bool RepoCache::has(std::string_view commit, std::string_view file) const {
 fs::path RepoCache::model(std::string_view commit) const {
   const fs::path folder = snapshot(commit);
   if (!name_.file.empty()) return folder / name_.file;
-  if (has(commit, kConfigFile)) return folder;
-  std::vector<fs::path> found;
+  const bool is_no_folder =
+      is_known_missing(commit, kConfigFile) ||
+      (is_known_missing(commit, kWeightFile) && is_known_missing(commit, kWeightIndexFile));
+  if (!is_no_folder) return folder;
+  const std::vector<std::string> files = gguf_files(commit);
+  return files.size() == 1 ? folder / files.front() : folder;
+}
+
+std::vector<std::string> RepoCache::gguf_files(std::string_view commit) const {
+  std::vector<std::string> files;
   std::error_code failed;
-  for (fs::directory_iterator entry(folder, failed), end; !failed && entry != end; entry.increment(failed))
-    if (is_gguf_name(entry->path().filename().string())) found.push_back(entry->path());
-  return !failed && found.size() == 1 ? found.front() : folder;
+  for (fs::directory_iterator entry(snapshot(commit), failed), end; !failed && entry != end;
+       entry.increment(failed))
+    if (std::string name = entry->path().filename().string(); is_gguf_name(name) && has(commit, name))
+      files.push_back(std::move(name));
+  std::ranges::sort(files);
+  return files;
 }
 
 bool RepoCache::is_usable(std::string_view commit) const {
@@ -111,9 +122,8 @@ bool RepoCache::is_usable(std::string_view commit) const {
 
 bool RepoCache::is_complete(std::string_view commit) const {
   if (!name_.file.empty()) return is_usable(commit);
-  const fs::path known_missing = root_ / folder_name_ / ".no_exist" / commit;
   const auto is_settled = [&](std::string_view file) {
-    return has(commit, file) || is_file(known_missing / file);
+    return has(commit, file) || is_known_missing(commit, file);
   };
   return is_usable(commit) && std::ranges::all_of(kSideFiles, is_settled) && is_settled(kWeightIndexFile);
 }
@@ -135,6 +145,12 @@ int64_t RepoCache::n_bytes_to_come(std::string_view etag, int64_t n_bytes) const
 
 fs::path RepoCache::lock(std::string_view etag) const {
   return root_ / ".locks" / folder_name_ / fmt::format("{}.lock", etag);
+}
+
+fs::path RepoCache::repo_lock() const { return root_ / ".locks" / folder_name_ / kRepoLockFile; }
+
+bool RepoCache::is_known_missing(std::string_view commit, std::string_view file) const {
+  return is_file(root_ / folder_name_ / ".no_exist" / commit / file);
 }
 
 void RepoCache::make_folders(std::string_view commit) const {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "hub/hub_name.h"
 
@@ -27,9 +28,12 @@ class RepoCache {
 
   /// Whether the snapshot has the file, content included.
   bool has(std::string_view commit, std::string_view file) const;
-  /// What of a snapshot a model is loaded from: the file that name() names; else the folder, or, if it has no
-  /// config.json, its only GGUF file.
+  /// What of a snapshot a model is loaded from: the file that name() names; else the folder, or, if the
+  /// commit is known to have no config.json or no weights beside it, the only GGUF file. (A GGUF file that is
+  /// there alone may have been asked for by its name.)
   std::filesystem::path model(std::string_view commit) const;
+  /// The names of the GGUF files that a snapshot has, sorted.
+  std::vector<std::string> gguf_files(std::string_view commit) const;
   /// Whether it has what a model cannot be loaded without: the GGUF file, or config.json and every weight
   /// file.
   bool is_usable(std::string_view commit) const;
@@ -45,6 +49,9 @@ class RepoCache {
   int64_t n_bytes_to_come(std::string_view etag, int64_t n_bytes) const;
   /// The file that whoever writes the blob locks.
   std::filesystem::path lock(std::string_view etag) const;
+  /// The file on which whoever downloads several files has a shared lock, from the first to the last, and
+  /// whoever removes some an exclusive one.
+  std::filesystem::path repo_lock() const;
 
   /// Makes the folders that a download writes to. @throws Error(kIo)
   void make_folders(std::string_view commit) const;
@@ -57,10 +64,15 @@ class RepoCache {
   void remember_missing(std::string_view commit, std::string_view file) const;
 
  private:
+  bool is_known_missing(std::string_view commit, std::string_view file) const;
+
   std::filesystem::path root_;
   HubName name_;
   std::string folder_name_;
 };
+
+/// The name of RepoCache::repo_lock, which no blob's lock has.
+inline constexpr const char* kRepoLockFile = ".repository.lock";
 
 /// "models--owner--name"
 std::string repo_folder_name(std::string_view owner, std::string_view name);

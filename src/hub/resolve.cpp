@@ -1,9 +1,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include "base/check.h"
+#include "base/file_lock.h"
 #include "base/text.h"
 #include "hub/client.h"
 #include "hub/download.h"
@@ -46,14 +48,20 @@ std::optional<HubName> hub_name_of(std::string_view model) {
   return name;
 }
 
-/// Brings the files of one commit that are missing into its snapshot.
+/// Brings the files of one commit that are missing into its snapshot. From the first that is missing on,
+/// nothing of the repository is removed as long as this object lives.
 class Update {
  public:
   Update(HubClient& client, const RepoCache& cache, const HubListing& listing, const HubOptions& options)
       : client_(client), cache_(cache), listing_(listing), options_(options) {}
 
-  void run() {
-    if (!cache_.name().file.empty()) return download({named_file()});
+  /// @returns what a model is loaded from.
+  fs::path run() {
+    const fs::path folder = cache_.snapshot(listing_.commit);
+    if (!cache_.name().file.empty()) {
+      download({named_file()});
+      return folder / named_file();
+    }
     const std::vector<std::string> first = first_files(listing_.files);
     if (first.empty()) {
       download({only_gguf_file()});
@@ -61,7 +69,8 @@ class Update {
       bring_folder(first);
     }
     for (const std::string_view file : kSideFiles) remember(file);
-    remember(kWeightIndexFile);
+    for (const std::string_view file : {kWeightFile, kWeightIndexFile}) remember(file);
+    return first.empty() ? folder / only_gguf_file() : folder;
   }
 
  private:
@@ -121,7 +130,22 @@ class Update {
     download(files);
   }
 
+  bool has_all(std::span<const std::string> files) const {
+    return std::ranges::all_of(files, [&](const auto& file) { return cache_.has(listing_.commit, file); });
+  }
+
+  void hold_lock() {
+    if (lock_) return;
+    cache_.make_folders(listing_.commit);
+    const auto tell = [&] {
+      note(options_, fmt::format("another process removes {}; waiting for it", cache_.name().repo()));
+    };
+    lock_.emplace(FileLock(cache_.repo_lock(), options_.cancel, tell, LockKind::kShared));
+  }
+
   void download(const std::vector<std::string>& files) {
+    if (has_all(files)) return;
+    hold_lock();
     std::vector<HubFile> missing;
     int64_t n_to_come = 0;
     for (const std::string& file : files) {
@@ -159,7 +183,17 @@ class Update {
   const RepoCache& cache_;
   const HubListing& listing_;
   const HubOptions& options_;
+  std::optional<FileLock> lock_;
 };
+
+/// A GGUF file that is in the cache although it may not be all of the model.
+std::string hint_of_cached_file(const RepoCache& cache, const std::string& commit) {
+  const std::vector<std::string> files = cache.gguf_files(commit);
+  if (commit.empty() || files.empty()) return "";
+  HubName there = cache.name();
+  there.file = files.front();
+  return fmt::format("name the file that is there, {}, or ", printable(there.text()));
+}
 
 enum class IfUnreachable { kUseCache, kFail };
 
@@ -170,10 +204,9 @@ fs::path bring(const HubName& name, const HubOptions& options, IfUnreachable if_
   if (options.offline && !is_usable)
     raise(ErrorCode::kNotFound,
           "[hub] {}: expected it in the cache, because HF_HUB_OFFLINE forbids to ask the hub, got {} in {}. "
-          "Hint: "
-          "unset HF_HUB_OFFLINE and lille pull {}",
+          "Hint: {}unset HF_HUB_OFFLINE and lille pull {}",
           name.text(), cached.empty() ? "nothing" : "a part of it", printable_path(options.cache_folder),
-          name.text());
+          hint_of_cached_file(cache, cached), name.text());
   // A commit never changes, so a whole one leaves nothing to ask.
   if (options.offline || (is_commit(name.revision) && cache.is_complete(cached))) return cache.model(cached);
 
@@ -192,9 +225,10 @@ fs::path bring(const HubName& name, const HubOptions& options, IfUnreachable if_
     return cache.model(cached);
   }
   HubClient patient(asking, asking.n_attempts);
-  Update(patient, cache, listing, asking).run();
+  Update update(patient, cache, listing, asking);
+  const fs::path model = update.run();
   if (cache.commit() != listing.commit) cache.write_ref(listing.commit);
-  return cache.model(listing.commit);
+  return model;
 }
 
 }  // namespace

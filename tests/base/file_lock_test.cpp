@@ -27,6 +27,22 @@ TEST(FileLock, IsHeldByOneAtATime) {
   EXPECT_TRUE(FileLock::try_lock(path));
 }
 
+TEST(FileLock, IsSharedByThoseWhoAskForThat) {
+  const test::TemporaryFolder folder;
+  const fs::path path = folder.path() / "a.lock";
+  std::optional<FileLock> first = FileLock::try_lock(path, LockKind::kShared);
+  ASSERT_TRUE(first);
+  std::optional<FileLock> second(FileLock(
+      path, {}, [] { FAIL() << "nobody is in the way"; }, LockKind::kShared));
+  EXPECT_FALSE(FileLock::try_lock(path));
+  first.reset();
+  EXPECT_FALSE(FileLock::try_lock(path));
+  second.reset();
+  const std::optional<FileLock> alone = FileLock::try_lock(path);
+  ASSERT_TRUE(alone);
+  EXPECT_FALSE(FileLock::try_lock(path, LockKind::kShared));
+}
+
 TEST(FileLock, IsTheFlockOfOtherPrograms) {
   const test::TemporaryFolder folder;
   const fs::path path = folder.path() / "a.lock";

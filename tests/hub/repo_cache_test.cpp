@@ -82,6 +82,28 @@ TEST(RepoCache, IsUsableWithConfigAndEveryWeight) {
   EXPECT_FALSE(cache.is_usable(kFirstCommit));
 }
 
+TEST(RepoCache, AGgufFileIsTheModelOnlyWhereItIsKnownThatThereIsNoFolder) {
+  const std::vector<std::vector<std::string>> proofs = {
+      {"config.json"}, {"model.safetensors", "model.safetensors.index.json"}};
+  for (const std::vector<std::string>& proof : proofs) {
+    const test::TemporaryFolder root;
+    const RepoCache cache(root.path(), kRepo);
+    cache.make_folders(kFirstCommit);
+    const fs::path snapshot = cache.snapshot(kFirstCommit);
+    std::ofstream(snapshot / "a.gguf") << "x";
+    for (const std::string& missing : proof) {
+      EXPECT_EQ(cache.model(kFirstCommit), snapshot) << missing;
+      EXPECT_FALSE(cache.is_usable(kFirstCommit)) << missing;
+      cache.remember_missing(kFirstCommit, missing);
+    }
+    EXPECT_EQ(cache.model(kFirstCommit), snapshot / "a.gguf");
+    EXPECT_TRUE(cache.is_usable(kFirstCommit));
+    std::ofstream(snapshot / "b.gguf") << "x";
+    EXPECT_EQ(cache.gguf_files(kFirstCommit), (std::vector<std::string>{"a.gguf", "b.gguf"}));
+    EXPECT_EQ(cache.model(kFirstCommit), snapshot) << "one of two";
+  }
+}
+
 TEST(RepoCache, IsCompleteWhenNothingIsLeftToAsk) {
   const test::TemporaryFolder root;
   const RepoCache cache(root.path(), kRepo);

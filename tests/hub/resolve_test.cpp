@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "base/file_lock.h"
 #include "hub/fake_hub.h"
 #include "hub/repo_cache.h"
 #include "lille/hub.h"
@@ -313,6 +314,74 @@ TEST_F(Resolve, TheOnlyGgufFileIsTheModel) {
   EXPECT_EQ(hub.server().requests().size(), n_before) << "a commit that is whole asks nothing";
   options.offline = true;
   EXPECT_EQ(resolve_model("owner/name", options), snapshot(kFirstCommit) / "model.gguf");
+}
+
+// A file that was asked for by its name says nothing of what else the repository has.
+TEST_F(Resolve, APulledGgufFileIsNotTheModelOfARepositoryWithAFolder) {
+  FakeRepo repo = repo_of();
+  repo.files["small.gguf"] = "small";
+  FakeHub hub(repo);
+  HubOptions options = options_for(hub.endpoint());
+  const fs::path file = snapshot(kFirstCommit) / "small.gguf";
+  EXPECT_EQ(pull_model("owner/name:small.gguf", options), file);
+  options.offline = true;
+  expect_error(ErrorCode::kNotFound,
+               "got a part of it in " + cache_.path().string() +
+                   ". Hint: name the file that is there, owner/name:small.gguf, or unset HF_HUB_OFFLINE",
+               [&] { resolve_model("owner/name", options); });
+  EXPECT_EQ(resolve_model("owner/name:small.gguf", options), file);
+  options.offline = false;
+  EXPECT_EQ(resolve_model("owner/name", options), snapshot(kFirstCommit));
+}
+
+// Repositories of GGUF files often have a config.json without weights.
+TEST_F(Resolve, AConfigurationWithoutWeightsIsNoFolder) {
+  FakeRepo repo;
+  repo.files = {{"model.gguf", "weights"}, {"config.json", "{}"}};
+  FakeHub hub(repo);
+  HubOptions options = options_for(hub.endpoint());
+  const fs::path file = snapshot(kFirstCommit) / "model.gguf";
+  EXPECT_EQ(resolve_model("owner/name", options), file);
+  options.offline = true;
+  EXPECT_EQ(resolve_model("owner/name", options), file);
+}
+
+// The hub is asked about the shards when the index is there and nothing else is on its way.
+TEST_F(Resolve, NothingIsRemovedBetweenTwoFilesOfADownload) {
+  FakeRepo repo = repo_of();
+  repo.files.erase("model.safetensors");
+  repo.files["model-1.safetensors"] = "first";
+  repo.files["model.safetensors.index.json"] = R"({"weight_map": {"a": "model-1.safetensors"}})";
+  std::string refusal;
+  FakeHub hub(repo, [&](const Request& request, const Reply&) -> std::optional<Reply> {
+    if (request.method == "HEAD" && request.target.ends_with("model-1.safetensors")) try {
+        remove_model("owner/name", cache_.path());
+      } catch (const Error& error) {
+        refusal = error.what();
+      }
+    return std::nullopt;
+  });
+  const fs::path folder = resolve_model("owner/name", options_for(hub.endpoint()));
+  EXPECT_NE(refusal.find("got one of which the repository is locked"), std::string::npos) << refusal;
+  EXPECT_TRUE(fs::exists(folder / "model.safetensors.index.json"));
+  remove_model("owner/name", cache_.path());
+  EXPECT_FALSE(fs::exists(folder));
+}
+
+TEST_F(Resolve, WaitsWhileTheModelIsRemoved) {
+  FakeHub hub;
+  HubOptions options = options_for(hub.endpoint());
+  const fs::path lock = RepoCache(cache_.path(), {.owner = "owner", .name = "name"}).repo_lock();
+  fs::create_directories(lock.parent_path());
+  const std::optional<FileLock> removal = FileLock::try_lock(lock);
+  std::stop_source source;
+  options.cancel = source.get_token();
+  options.on_note = [&](std::string_view message) {
+    notes_ += message;
+    source.request_stop();
+  };
+  expect_error(ErrorCode::kCanceled, "canceled", [&] { resolve_model("owner/name", options); });
+  EXPECT_EQ(notes_, "another process removes owner/name; waiting for it");
 }
 
 TEST_F(Resolve, OneOfSeveralGgufFilesIsNamed) {
