@@ -141,6 +141,15 @@ TEST_F(GgufModel, KeysWithADefaultMayBeMissing) {
                "transformer.layers.{0,1,2}.attention.k_proj.weight: expected (64, 64), got (32, 64)");
 }
 
+TEST_F(GgufModel, ATokenizerShorterThanTheVocabularyIsRefused) {
+  const auto config = nlohmann::json::parse(test::read_file(toy() / "config.json"));
+  const std::vector<std::string_view> tokens(50, "token");
+  GgufOfFolder file(toy());
+  file.set("tokenizer.ggml.tokens", GgufArray{GgufType::kString, {}, tokens, {}}).drop("llama.vocab_size");
+  expect_fault(file, fmt::format("tok_embeddings.weight: expected (50, {0}), got ({1}, {0})",
+                                 config["n_embd"].get<int64_t>(), config["vocab_size"].get<int64_t>()));
+}
+
 TEST_F(GgufModel, BadValuesNameTheKey) {
   const auto expect = [this](const std::string& key, GgufValue value, std::string_view message) {
     expect_fault(GgufOfFolder(toy()).set(key, std::move(value)), message);
