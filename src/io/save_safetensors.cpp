@@ -100,7 +100,6 @@ void SafetensorsWriter::commit() {
 
 void save_safetensors(const std::filesystem::path& path, std::span<const TensorToSave> tensors,
                       const std::map<std::string, std::string>& metadata) {
-  check_names(tensors, metadata);
   for (const TensorToSave& tensor : tensors) check_size(tensor, tensor.bytes.size());
   SafetensorsWriter writer(path, {tensors.begin(), tensors.end()}, metadata);
   for (const TensorToSave& tensor : tensors) writer.write(tensor.bytes);

@@ -105,7 +105,7 @@ AffineMatrix with_name(const ParameterSpec& spec, Make make) {
   try {
     return make();
   } catch (const Error& error) {
-    raise(error.code(), "[convert] {}.weight: {}", spec.name, error.what());
+    raise_with_name(error, spec.name + ".weight");
   }
 }
 
@@ -247,10 +247,14 @@ AffineMatrix ExportTensors::codes_of_blocks(const Plan& plan, const Linear& line
   AffineMatrix whole;
   int64_t n_done = 0;
   for (const LinearPart& part : linear.parts) {
-    const OwnedMatrix rows = copy_rows(linear, n_done, part.weight.n_out, 0);
-    append(whole, with_name(*plan.parameter->spec, [&] {
-             return affine_from_blocks(rows.matrix, plan.setting.bits, row_of(plan.type).float_kind, pool_);
-           }));
+    OwnedMatrix rows;
+    if (part.permuted_head_dim != 0) rows = copy_rows(linear, n_done, part.weight.n_out, 0);
+    const kernels::WeightMatrix& blocks = part.permuted_head_dim == 0 ? part.weight : rows.matrix;
+    AffineMatrix codes = with_name(*plan.parameter->spec, [&] {
+      return affine_from_blocks(blocks, plan.setting.bits, row_of(plan.type).float_kind, pool_, n_done);
+    });
+    if (linear.parts.size() == 1) return codes;
+    append(whole, codes);
     n_done += part.weight.n_out;
   }
   return whole;
@@ -287,14 +291,7 @@ std::span<const std::byte> ExportTensors::floats_of(const Plan& plan, const Line
   const LinearPart& first = linear.parts.front();
   if (linear.parts.size() == 1 && first.permuted_head_dim == 0 && float_type_of(first.weight) == plan.type)
     return rows_in_file(first.weight);
-  int64_t n_done = 0;
-  for (const LinearPart& part : linear.parts) {
-    const OwnedMatrix rows = copy_rows(linear, n_done, part.weight.n_out, 0);
-    const std::vector<std::byte> floats =
-        encode_matrix(rows.matrix, row_of(plan.type).dtype, plan.parameter->spec->name + ".weight", pool_);
-    append(owned, floats.data(), floats.size());
-    n_done += part.weight.n_out;
-  }
+  owned = encode_floats(linear.parts, row_of(plan.type).dtype, plan.parameter->spec->name + ".weight", pool_);
   return owned;
 }
 

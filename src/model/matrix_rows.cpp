@@ -1,5 +1,6 @@
 #include "model/matrix_rows.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -30,16 +31,17 @@ void copy_row(std::vector<std::byte>& to, int64_t to_row, const void* from, int6
 }
 
 template <typename Element>
-std::vector<std::byte> convert(const kernels::WeightMatrix& matrix, ThreadPool& pool,
-                               Element (*narrow)(float), float (*widen)(Element), std::string_view type) {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(matrix.n_out * matrix.n_in) * sizeof(Element));
-  for_each_row(matrix, pool, [&](int64_t row_idx, std::span<const float> row) {
-    std::byte* out = bytes.data() + row_idx * matrix.n_in * static_cast<int64_t>(sizeof(Element));
-    for (const float value : row) {
-      const Element element = narrow(value);
+std::vector<std::byte> convert(const RowSource& source, ThreadPool& pool, Element (*narrow)(float),
+                               float (*widen)(Element), std::string_view type) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(source.n_rows * source.n_in) * sizeof(Element));
+  for_each_row(source, pool, [&](int64_t row_idx, std::span<const float> row) {
+    std::byte* out = bytes.data() + row_idx * source.n_in * static_cast<int64_t>(sizeof(Element));
+    for (std::size_t col = 0; col < row.size(); ++col) {
+      const Element element = narrow(row[col]);
       if (!std::isfinite(widen(element)))
         raise(ErrorCode::kInvalidArgument,
-              "expected numbers that {} holds, got {}. Hint: use bfloat16 or float32", type, value);
+              "weight ({}, {}): expected a number that {} holds, got {}. Hint: use bfloat16 or float32",
+              row_idx, col, type, row[col]);
       std::memcpy(out, &element, sizeof(Element));
       out += sizeof(Element);
     }
@@ -47,12 +49,29 @@ std::vector<std::byte> convert(const kernels::WeightMatrix& matrix, ThreadPool& 
   return bytes;
 }
 
-std::vector<std::byte> encode(const kernels::WeightMatrix& matrix, DType dtype, ThreadPool& pool) {
+std::vector<std::byte> convert(const RowSource& source, DType dtype, ThreadPool& pool) {
   const auto keep = [](float value) { return value; };
-  if (dtype == DType::kF32) return convert<float>(matrix, pool, keep, keep, "float32");
-  if (dtype == DType::kF16) return convert<uint16_t>(matrix, pool, f32_to_f16, f16_to_f32, "float16");
-  if (dtype == DType::kBF16) return convert<uint16_t>(matrix, pool, f32_to_bf16, bf16_to_f32, "bfloat16");
-  return quantize_blocks(matrix, weight_kind(dtype).value(), pool);
+  if (dtype == DType::kF32) return convert<float>(source, pool, keep, keep, "float32");
+  if (dtype == DType::kF16) return convert<uint16_t>(source, pool, f32_to_f16, f16_to_f32, "float16");
+  LILLE_CHECK(dtype == DType::kBF16);
+  return convert<uint16_t>(source, pool, f32_to_bf16, bf16_to_f32, "bfloat16");
+}
+
+std::vector<std::byte> encode(const kernels::WeightMatrix& matrix, DType dtype, ThreadPool& pool) {
+  if (dtype_block_elements(dtype) > 1) return quantize_blocks(matrix, weight_kind(dtype).value(), pool);
+  const kernels::KernelTable& kernels = kernels::select_kernel_table({});
+  const auto read = [&](float* out, int64_t row_idx) { kernels.dequantize_row(out, matrix, row_idx); };
+  return convert({matrix.n_out, matrix.n_in, read}, dtype, pool);
+}
+
+// Byte by byte, so that a NaN stays what it is.
+std::vector<std::byte> copy_parts(std::span<const LinearPart> parts, int64_t n_rows, int64_t row_bytes) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(n_rows * row_bytes));
+  int64_t to = 0;
+  for (const LinearPart& part : parts)
+    for (int64_t row = 0; row < part.weight.n_out; ++row, ++to)
+      copy_row(bytes, to, part.weight.data, place_of(row, part.permuted_head_dim), row_bytes);
+  return bytes;
 }
 
 }  // namespace
@@ -111,8 +130,32 @@ std::vector<std::byte> encode_matrix(const kernels::WeightMatrix& matrix, DType 
   try {
     return encode(matrix, dtype, pool);
   } catch (const Error& error) {
-    raise(error.code(), "[convert] {}: {}", name, error.what());
+    raise_with_name(error, name);
   }
+}
+
+std::vector<std::byte> encode_floats(std::span<const LinearPart> parts, DType dtype, std::string_view name,
+                                     ThreadPool& pool) {
+  int64_t n_rows = 0;
+  for (const LinearPart& part : parts) n_rows += part.weight.n_out;
+  const int64_t n_in = parts.front().weight.n_in;
+  if (std::ranges::all_of(parts,
+                          [dtype](const LinearPart& part) { return gguf_dtype(part.weight.kind) == dtype; }))
+    return copy_parts(parts, n_rows, n_in * dtype_bytes(dtype));
+  const kernels::KernelTable& kernels = kernels::select_kernel_table({});
+  const auto read = [&](float* out, int64_t row_idx) { dequantize_row(out, parts, row_idx, kernels); };
+  try {
+    return convert({n_rows, n_in, read}, dtype, pool);
+  } catch (const Error& error) {
+    raise_with_name(error, name);
+  }
+}
+
+void raise_with_name(const Error& error, std::string_view name) {
+  std::string_view message = error.what();
+  if (const std::size_t end = message.find("] "); message.starts_with('[') && end != message.npos)
+    message.remove_prefix(end + 2);
+  raise(error.code(), "[convert] {}: {}", name, message);
 }
 
 std::optional<DType> gguf_dtype(kernels::WeightKind kind) noexcept {

@@ -9,6 +9,7 @@
 #include "base/dtype.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
+#include "lille/error.h"
 #include "model/linear.h"
 
 namespace lille {
@@ -33,6 +34,15 @@ OwnedMatrix copy_rows(const Linear& linear, int64_t first, int64_t n, int64_t pe
 void dequantize_row(float* out, std::span<const LinearPart> parts, int64_t row,
                     const kernels::KernelTable& kernels) noexcept;
 
+/// A parameter in a float type, rows in the model's own order: copied where it is stored so already,
+/// otherwise converted through float32.
+/// @param parts  as bind_matrix gives them.
+/// @param dtype  F32, F16 or BF16.
+/// @param name   of the parameter, for messages.
+/// @throws Error(kInvalidArgument) for a weight that is NaN, infinite or too large for the type.
+std::vector<std::byte> encode_floats(std::span<const LinearPart> parts, DType dtype, std::string_view name,
+                                     ThreadPool& pool);
+
 /// A matrix as the bytes of one of GGUF's types: copied where it is stored so already, otherwise converted
 /// through float32.
 /// @param name  of the tensor, for messages.
@@ -40,6 +50,9 @@ void dequantize_row(float* out, std::span<const LinearPart> parts, int64_t row,
 ///   quantize_blocks.
 std::vector<std::byte> encode_matrix(const kernels::WeightMatrix& matrix, DType dtype, std::string_view name,
                                      ThreadPool& pool);
+
+/// Throws an error of a quantiser again as one of a tensor: with its name instead of the place.
+[[noreturn]] void raise_with_name(const Error& error, std::string_view name);
 
 /// The type of GGUF in which a matrix is stored; nothing for MLX's form.
 std::optional<DType> gguf_dtype(kernels::WeightKind kind) noexcept;

@@ -135,7 +135,7 @@ FloatKind affine_scale_kind(WeightKind kind) noexcept {
 }
 
 AffineMatrix affine_from_blocks(const kernels::WeightMatrix& source, int64_t bits, FloatKind scale_kind,
-                                ThreadPool& pool) {
+                                ThreadPool& pool, int64_t first_row) {
   const KindRow* kind = find_kind(source.kind);
   LILLE_CHECK(kind != nullptr && bits >= kind->bits && bits <= 8);
   const int64_t row_bytes = source.n_in * bits / 8;
@@ -146,7 +146,7 @@ AffineMatrix affine_from_blocks(const kernels::WeightMatrix& source, int64_t bit
   matrix.scales.resize(static_cast<std::size_t>(source.n_out * n_groups * scale_bytes));
   matrix.biases.resize(matrix.scales.size());
   // The row's floats say whether all weights are finite.
-  for_each_row(source, pool, [&](int64_t row_idx, std::span<const float>) {
+  const auto write = [&](int64_t row_idx, std::span<const float>) {
     const std::byte* row = static_cast<const std::byte*>(source.data) + row_idx * kernels::row_bytes(source);
     CodeWriter codes(matrix.codes.data() + row_idx * row_bytes, bits);
     for (int64_t group_idx = 0; group_idx < n_groups; ++group_idx) {
@@ -156,7 +156,8 @@ AffineMatrix affine_from_blocks(const kernels::WeightMatrix& source, int64_t bit
       store_scale(matrix.biases.data() + at, scale_kind, group.bias);
       for (const uint8_t code : group.codes) codes.put(code);
     }
-  });
+  };
+  for_each_row(source, pool, write, first_row);
   return matrix;
 }
 

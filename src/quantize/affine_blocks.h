@@ -22,8 +22,9 @@ kernels::FloatKind affine_scale_kind(kernels::WeightKind kind) noexcept;
 /// @param bits        a size of a code that MLX has, at least affine_bits of the kind.
 /// @param scale_kind  affine_scale_kind of the kind, or F32.
 /// @param pool        its threads share the rows; the result does not depend on them.
+/// @param first_row   what messages call the first row.
 /// @throws Error(kInvalidArgument) for a weight that is NaN or infinite, and a bias too large for scale_kind.
 AffineMatrix affine_from_blocks(const kernels::WeightMatrix& source, int64_t bits,
-                                kernels::FloatKind scale_kind, ThreadPool& pool);
+                                kernels::FloatKind scale_kind, ThreadPool& pool, int64_t first_row = 0);
 
 }  // namespace lille

@@ -40,23 +40,29 @@ class FirstError {
 
 }  // namespace
 
-void for_each_row(const kernels::WeightMatrix& source, ThreadPool& pool,
+void for_each_row(const RowSource& source, ThreadPool& pool,
                   FunctionRef<void(int64_t row_idx, std::span<const float> row)> use) {
-  const kernels::KernelTable& kernels = kernels::select_kernel_table({});
   std::vector<std::vector<float>> rows(static_cast<std::size_t>(pool.n_threads()),
                                        std::vector<float>(static_cast<std::size_t>(source.n_in)));
   FirstError first_error;
-  pool.run(source.n_out, [&](int64_t row_idx, int64_t thread_idx) {
+  pool.run(source.n_rows, [&](int64_t row_idx, int64_t thread_idx) {
     const std::span<float> row = rows[static_cast<std::size_t>(thread_idx)];
-    kernels.dequantize_row(row.data(), source, row_idx);
+    source.read(row.data(), row_idx);
     try {
-      check_finite(row_idx, row);
+      check_finite(source.first_row + row_idx, row);
       use(row_idx, row);
     } catch (...) {
       first_error.keep(row_idx, std::current_exception());
     }
   });
   first_error.rethrow();
+}
+
+void for_each_row(const kernels::WeightMatrix& source, ThreadPool& pool,
+                  FunctionRef<void(int64_t row_idx, std::span<const float> row)> use, int64_t first_row) {
+  const kernels::KernelTable& kernels = kernels::select_kernel_table({});
+  const auto read = [&](float* out, int64_t row_idx) { kernels.dequantize_row(out, source, row_idx); };
+  for_each_row({source.n_out, source.n_in, read, first_row}, pool, use);
 }
 
 }  // namespace lille

@@ -1,6 +1,7 @@
 // Folders of every form from every form: what can be held comes back bit for bit.
 
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "gguf_files.h"
@@ -145,9 +146,10 @@ TEST(ExportFolder, NumbersThatFloat16DoesNotHoldAreNoInfinities) {
   for (const bool quantises : {true, false}) {
     if (!quantises) options.quantization.reset();
     options.dtype = FloatType::kF16;
-    test::expect_error(ErrorCode::kInvalidArgument,
-                       "transformer.norm.weight: expected numbers that float16 holds, got 70000",
-                       [&] { export_folder(source, around.path() / "out", options); });
+    test::expect_error(
+        ErrorCode::kInvalidArgument,
+        "[convert] transformer.norm.weight: weight (0, 0): expected a number that float16 holds, got 70000",
+        [&] { export_folder(source, around.path() / "out", options); });
     EXPECT_FALSE(fs::exists(around.path() / "out"));
     options.dtype = FloatType::kBF16;
     EXPECT_NO_THROW(export_folder(source, around.path() / (quantises ? "bf16-codes" : "bf16"), options));
@@ -181,10 +183,70 @@ TEST(ExportFolder, NamesTheMatrixThatCannotBeQuantised) {
       .seekp(static_cast<std::streamoff>(at))
       .write("\xff\xff\xff\x7f", 4);
   test::expect_error(ErrorCode::kInvalidArgument,
-                     tensor + ".weight: [quantize] weight (0, 0): expected a finite number",
+                     "[convert] " + tensor + ".weight: weight (0, 0): expected a finite number",
                      [&] { export_folder(source, around.path() / "target", quantised({})); });
   EXPECT_FALSE(fs::exists(around.path() / "target"));
   EXPECT_EQ(std::distance(fs::directory_iterator(around.path()), fs::directory_iterator()), 1);
+}
+
+// A message names the row of the parameter, wherever the file has it.
+TEST(ExportFolder, NamesTheRowOfTheParameter) {
+  const test::TemporaryFolder around;
+  const auto expect_row = [&](const fs::path& source, int64_t row) {
+    for (const FloatType type : {FloatType::kF16, FloatType::kBF16})
+      test::expect_error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("[convert] transformer.layers.0.attention.qkv_proj.weight: weight ({}, 3): "
+                      "expected a finite number, got inf",
+                      row),
+          [&] { export_folder(source, around.path() / "out", {.dtype = type}); });
+  };
+  const SafetensorsFile toy(test::source_path("tests/golden/mlx/toy/model.safetensors"));
+  const std::string name = "transformer.layers.0.attention.qkv_proj.weight";
+  for (const int64_t row : {1, 130, 195}) {
+    const TensorView& view = toy.at(name);
+    std::vector<std::byte> values(view.bytes.begin(), view.bytes.end());
+    const float infinite = std::numeric_limits<float>::infinity();
+    std::memcpy(values.data() + (row * 128 + 3) * 4, &infinite, sizeof(infinite));
+    const fs::path whole = around.path() / fmt::format("whole-{}", row);
+    const fs::path split = around.path() / fmt::format("split-{}", row);
+    for (const bool splits : {false, true})
+      write_toy(splits ? split : whole, [&](TensorToSave tensor, std::vector<TensorToSave>& tensors) {
+        if (tensor.name == name) tensor.bytes = values;
+        splits ? split_qkv(tensor, tensors) : tensors.push_back(tensor);
+      });
+    expect_row(whole, row);
+    expect_row(split, row);
+    expect_row(test::GgufOfFolder(whole).save(around.path() / "permuted.gguf"), row);
+  }
+}
+
+TEST(ExportFolder, NamesTheRowOfABlockToo) {
+  const test::TemporaryFolder around;
+  const fs::path toy = test::source_path("tests/golden/mlx/toy");
+  constexpr std::size_t kRowBytes = 128 / 32 * 34;
+  for (const auto& [tensor, first_row] : {std::pair("blk.0.attn_k", 128), std::pair("blk.0.attn_v", 192)}) {
+    test::GgufOfFolder gguf(toy);
+    for (GgufTensorToSave& saved : gguf.tensors()) {
+      if (!saved.name.starts_with("blk.0.attn_") || saved.shape.size() != 2) continue;
+      const bool is_bad = saved.name.starts_with(tensor);
+      saved.dtype = DType::kQ8_0;
+      saved.bytes = [is_bad, n_rows = saved.shape[0]] {
+        std::vector<std::byte> blocks(static_cast<std::size_t>(n_rows) * kRowBytes);
+        // The scale of a block of row 0, which is row 0 of a head in either order, is infinite.
+        if (is_bad) blocks[1] = std::byte{0x7c};
+        return blocks;
+      };
+    }
+    test::expect_error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("[convert] transformer.layers.0.attention.qkv_proj.weight: weight ({}, 0): expected a",
+                    first_row),
+        [&] {
+          export_folder(gguf.save(around.path() / "x.gguf"), around.path() / "mlx",
+                        {.form = FolderForm::kMlx});
+        });
+  }
 }
 
 // The tests' own writer permutes rows as llama.cpp's converters do.

@@ -63,15 +63,36 @@ TEST(MatrixRows, ConvertsExactlyWhatTheTypeHolds) {
   }
 }
 
+TEST(MatrixRows, PartsBecomeOneMatrixInTheModelsOrder) {
+  ThreadPool pool(2);
+  const std::vector<float> permuted = {0, 2, 1, 3, 10, 12, 11, NAN};
+  const std::vector<float> values = {20, 21};
+  const std::vector<float> expected = {0, 1, 2, 3, 10, 11, 12, NAN, 20, 21};
+  std::vector<LinearPart> parts = {{matrix_of(permuted, 1), 4}, {matrix_of(values, 1), 0}};
+  const std::vector<std::byte> same = encode_floats(parts, DType::kF32, "w", pool);
+  ASSERT_EQ(same.size(), expected.size() * sizeof(float));
+  EXPECT_EQ(std::memcmp(same.data(), expected.data(), same.size()), 0) << "a NaN is copied as it is";
+  test::expect_error(ErrorCode::kInvalidArgument,
+                     "[convert] w: weight (7, 0): expected a finite number, got nan",
+                     [&] { encode_floats(parts, DType::kBF16, "w", pool); });
+  parts[0].weight = matrix_of(expected, 1);
+  parts[0].weight.n_out = 4;
+  parts[0].permuted_head_dim = 0;
+  const std::vector<std::byte> halves = encode_floats(parts, DType::kBF16, "w", pool);
+  ASSERT_EQ(halves.size(), 12u);
+  EXPECT_EQ(bf16_to_f32(load_unaligned<uint16_t>(halves.data() + 6)), 3);
+  EXPECT_EQ(bf16_to_f32(load_unaligned<uint16_t>(halves.data() + 8)), 20);
+}
+
 TEST(MatrixRows, RefusesWhatTheTypeCannotHold) {
   ThreadPool pool(1);
   const std::vector<float> large = {1, 70000};
   test::expect_error(ErrorCode::kInvalidArgument,
-                     "[convert] out_proj: expected numbers that float16 holds, got 70000",
+                     "[convert] out_proj: weight (0, 1): expected a number that float16 holds, got 70000",
                      [&] { encode_matrix(matrix_of(large, 2), DType::kF16, "out_proj", pool); });
   const std::vector<float> nan = {1, NAN};
   test::expect_error(ErrorCode::kInvalidArgument,
-                     "out_proj: [quantize] weight (0, 1): expected a finite number",
+                     "[convert] out_proj: weight (0, 1): expected a finite number",
                      [&] { encode_matrix(matrix_of(nan, 2), DType::kBF16, "out_proj", pool); });
 }
 
