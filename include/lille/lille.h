@@ -5,6 +5,7 @@
 #include "lille/batch.h"
 #include "lille/chat.h"
 #include "lille/convert.h"
+#include "lille/defaults.h"
 #include "lille/diff.h"
 #include "lille/divergence.h"
 #include "lille/error.h"

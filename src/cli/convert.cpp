@@ -8,7 +8,7 @@
 #include "cli/cli.h"
 #include "hub/hub_name.h"
 #include "io/gguf.h"
-#include "lille/generate.h"
+#include "lille/defaults.h"
 
 namespace lille::cli {
 namespace {

@@ -15,6 +15,7 @@
 #include "eval/verify_files.h"
 #include "io/folder_files.h"
 #include "kernels/kernel_table.h"
+#include "lille/defaults.h"
 #include "lille/generate.h"
 #include "lille/tokenizer.h"
 #include "model/access.h"

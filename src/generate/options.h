@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "lille/batch.h"
+#include "lille/defaults.h"
 #include "lille/generate.h"
 
 namespace lille {

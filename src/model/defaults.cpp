@@ -1,3 +1,5 @@
+#include "lille/defaults.h"
+
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
@@ -7,7 +9,6 @@
 #include "io/folder_files.h"
 #include "io/gguf.h"
 #include "io/json.h"
-#include "lille/generate.h"
 
 namespace lille {
 namespace {

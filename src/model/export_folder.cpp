@@ -8,7 +8,7 @@
 #include "io/folder_files.h"
 #include "io/gguf.h"
 #include "io/json.h"
-#include "lille/generate.h"
+#include "lille/defaults.h"
 #include "model/export_tensors.h"
 
 namespace lille {

@@ -1,9 +1,10 @@
+#include "lille/defaults.h"
+
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
 #include "io/gguf.h"
-#include "lille/generate.h"
 #include "support.h"
 
 namespace lille {
