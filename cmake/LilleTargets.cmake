@@ -100,5 +100,5 @@ function(lille_test name)
     list(APPEND properties ENVIRONMENT TSAN_OPTIONS=allocator_may_return_null=1)
   endif()
   # The values of parameters are left out of the names: they may be addresses, which differ from run to run.
-  gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 NO_PRETTY_VALUES PROPERTIES ${properties})
+  gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 300 NO_PRETTY_VALUES PROPERTIES ${properties})
 endfunction()

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <future>
 #include <string>
 #include <thread>
 
@@ -60,11 +61,17 @@ TEST(FileLock, WaitsAndSaysSoOnce) {
   const fs::path path = folder.path() / "a.lock";
   std::optional<FileLock> first = FileLock::try_lock(path);
   int n_told = 0;
-  std::jthread releaser([&first] {
+  std::promise<void> told;
+  // Some of the waiter's looks at the lock fail after the first, unless this thread is held up, which does no
+  // harm.
+  std::jthread releaser([&] {
+    told.get_future().wait();
     std::this_thread::sleep_for(std::chrono::milliseconds(350));
     first.reset();
   });
-  const FileLock second(path, {}, [&n_told] { ++n_told; });
+  const FileLock second(path, {}, [&] {
+    if (++n_told == 1) told.set_value();
+  });
   EXPECT_EQ(n_told, 1);
   EXPECT_FALSE(FileLock::try_lock(path));
 }

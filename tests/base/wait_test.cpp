@@ -21,16 +21,14 @@ TEST(WaitSeconds, LastsAsLongAsItWasAsked) {
 }
 
 TEST(WaitSeconds, EndsWhenCanceled) {
+  // Longer than any test may last.
+  constexpr double kForever = 1e6;
   std::stop_source source;
   std::jthread canceler([&source] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     source.request_stop();
   });
-  EXPECT_LT(seconds_of([&] {
-              test::expect_error(ErrorCode::kCanceled, "canceled",
-                                 [&] { wait_seconds(60, source.get_token()); });
-            }),
-            30);
+  test::expect_error(ErrorCode::kCanceled, "canceled", [&] { wait_seconds(kForever, source.get_token()); });
 }
 
 }  // namespace

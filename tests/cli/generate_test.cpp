@@ -4,8 +4,8 @@
 namespace lille::test {
 namespace {
 
-std::vector<std::string> with(std::vector<std::string> arguments, std::initializer_list<std::string> more) {
-  arguments.insert(arguments.end(), more);
+std::vector<std::string> with(std::vector<std::string> arguments, const std::vector<std::string>& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
 }
 
@@ -28,13 +28,6 @@ TEST(Generate, NeedsNothingButAPrompt) {
   EXPECT_EQ(finished.err, "");
   EXPECT_GT(finished.out.size(), 100U);
   EXPECT_TRUE(finished.out.ends_with('\n'));
-}
-
-TEST(Generate, TextArrivesWhileItIsMade) {
-  const Finished finished =
-      run_lille({"generate", "Once upon a time", "--temperature", "0", "--max-tokens", "400"});
-  EXPECT_GT(finished.out.size(), 1000U) << "the answer is too short to tell";
-  EXPECT_LT(finished.first_out_s, 0.5 * finished.total_s);
 }
 
 TEST(Generate, VerboseTellsSpeedOnStderrOnly) {
@@ -319,14 +312,15 @@ TEST(Generate, FolderWithoutATokenizer) {
                  {"generate", "hi", "--model", toy_model()});
 }
 
-TEST(Generate, ModelTruncatedWhileItRuns) {
+// The first text arrives while there is still something to compute, or the fault could not happen.
+TEST(Generate, ModelTruncatedWhenTheFirstTextArrives) {
   const TemporaryFolder folder;
   const auto model = copy_model(tiny_model(), folder.path() / "model");
   RunOptions options;
+  options.has_small_pipe = true;
   options.on_first_out = [&](pid_t) { std::filesystem::resize_file(model / "model.safetensors", 4096); };
-  const Finished finished = run_lille(
-      {"generate", "Once upon a time", "--temperature", "0", "--max-tokens", "400", "--model", model},
-      options);
+  const Finished finished =
+      run_lille(with({"generate", "Once upon a time", "--model", model}, kLongAnswer), options);
   EXPECT_EQ(finished.signal, 0);
   EXPECT_EQ(finished.exit_code, kFailed);
   EXPECT_NE(finished.err.find((model / "model.safetensors").string() + " was truncated"), std::string::npos)
@@ -354,13 +348,15 @@ TEST(Generate, TwoProcessesShareTheModel) {
   const int written = open(weights.c_str(), O_RDONLY | O_CLOEXEC);
   EXPECT_EQ(fsync(written), 0);
   close(written);
-  const std::vector<std::string> arguments = {
-      "generate", "Once upon a time", "--temperature", "0", "--max-tokens", "3", "--model", model};
+  const std::vector<std::string> arguments =
+      with({"generate", "Once upon a time", "--model", model}, kLongAnswer);
   bool is_measured = false;
   RunOptions first;
+  first.has_small_pipe = true;
   first.on_first_out = [&](pid_t first_pid) {
     kill(first_pid, SIGSTOP);
     RunOptions second;
+    second.has_small_pipe = true;
     second.on_first_out = [&](pid_t second_pid) {
       kill(second_pid, SIGSTOP);
       for (const pid_t pid : {first_pid, second_pid}) {
@@ -399,13 +395,18 @@ TEST(Generate, ATerminalShowsThePromptInBold) {
   const int other_side = open(ptsname(terminal), O_RDWR | O_NOCTTY);
   EXPECT_EQ(
       run_lille({"generate", "Once upon a time", "--max-tokens", "4", "--temp", "0"}, options).exit_code, 0);
-  std::array<char, 4096> text;
-  const ssize_t n_read = read(terminal, text.data(), text.size());
+  const std::string expected = "\x1b[1mOnce upon a time\x1b[0m";
+  std::string shown;
+  // The system passes on what was written piece by piece, some of it later than the program's end.
+  while (shown.size() < expected.size()) {
+    std::array<char, 4096> text;
+    const ssize_t n_read = read(terminal, text.data(), text.size());
+    if (n_read <= 0) break;
+    shown.append(text.data(), static_cast<std::size_t>(n_read));
+  }
   close(other_side);
   close(terminal);
-  ASSERT_GT(n_read, 0);
-  const std::string shown(text.data(), static_cast<std::size_t>(n_read));
-  EXPECT_TRUE(shown.starts_with("\x1b[1mOnce upon a time\x1b[0m")) << shown;
+  EXPECT_TRUE(shown.starts_with(expected)) << shown;
 }
 
 }  // namespace

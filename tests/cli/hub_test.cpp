@@ -1,3 +1,7 @@
+#include <fmt/format.h>
+
+#include <thread>
+
 #include "cli/program.h"
 #include "hub/fake_hub.h"
 
@@ -29,12 +33,34 @@ class HubCommands : public testing::Test {
   }
 
   TemporaryFolder cache_;
-  FakeHub hub_{repo_of(tiny_model()), [this](const Request&, const Reply& usual) {
+  // Waits until the first part of the weights is on the disk, then kills the program that downloads them.
+  void kill_in_the_middle() const {
+    while (n_kept_bytes() < kFirstPart) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    kill(std::stoi(read_file(pid_file_)), SIGKILL);
+  }
+
+  std::uintmax_t n_kept_bytes() const {
+    for (const auto& entry : fs::directory_iterator(cache_.path() / "models--owner--name/blobs"))
+      if (entry.path().extension() == ".incomplete") return entry.file_size();
+    return 0;
+  }
+
+  static constexpr std::size_t kFirstPart = 1'000'000;
+
+  TemporaryFolder folder_;
+  fs::path pid_file_ = folder_.path() / "pid";
+  std::atomic<double> chunk_wait_s_ = 0;
+  std::atomic<bool> is_killing_ = false;
+  FakeHub hub_{repo_of(tiny_model()), [this](const Request& request, const Reply& usual) {
                  Reply reply = usual;
                  reply.chunk_wait_s = chunk_wait_s_;
+                 if (is_killing_ && request.method == "GET" && request.target.ends_with(".safetensors")) {
+                   reply.cut_after = kFirstPart;
+                   reply.stays_open = true;
+                   reply.on_sent = [this] { kill_in_the_middle(); };
+                 }
                  return reply;
                }};
-  std::atomic<double> chunk_wait_s_ = 0;
 };
 
 const std::vector<std::string> kGenerate = {"generate", "Once upon", "--max-tokens", "4",
@@ -97,17 +123,18 @@ TEST_F(HubCommands, TwoProcessesDownloadOnce) {
 }
 
 TEST_F(HubCommands, AKilledDownloadGoesOn) {
-  chunk_wait_s_ = 0.02;
+  is_killing_ = true;
   RunOptions killed = environment();
-  killed.wrapper = {"timeout", "-s", "KILL", "2"};
-  EXPECT_NE(run_lille({"pull", "owner/name"}, killed).exit_code, 0);
+  killed.wrapper = {"/bin/sh", "-c", "echo $$ >'" + pid_file_.string() + "'; exec \"$0\" \"$@\""};
+  EXPECT_EQ(run_lille({"pull", "owner/name"}, killed).signal, SIGKILL);
   EXPECT_FALSE(fs::exists(snapshot() + "/model.safetensors"));
-  chunk_wait_s_ = 0;
+  is_killing_ = false;
   pull();
   EXPECT_EQ(read_file(snapshot() + "/model.safetensors"), read_file(tiny_model() / "model.safetensors"));
   const std::vector<Request> requests = hub_.server().requests();
-  EXPECT_TRUE(std::any_of(requests.begin(), requests.end(),
-                          [](const Request& request) { return !request.header("range").empty(); }));
+  EXPECT_TRUE(std::any_of(requests.begin(), requests.end(), [](const Request& request) {
+    return request.header("range") == fmt::format("bytes={}-", kFirstPart);
+  }));
 }
 
 TEST_F(HubCommands, ModelsAreListed) {

@@ -11,10 +11,10 @@ namespace {
 // The program at a terminal of its own.
 class Terminal {
  public:
-  explicit Terminal(const std::filesystem::path& home, const std::vector<std::string>& more = {},
+  explicit Terminal(const std::filesystem::path& home, const std::vector<std::string>& more,
                     const std::string& term = "xterm")
       : prompt_(term == "dumb" ? "> " : "\x1b[1;36m>\x1b[0m ") {
-    std::vector<std::string> words = {LILLE_PROGRAM, "chat", "--temperature", "0"};
+    std::vector<std::string> words = {LILLE_PROGRAM, "chat"};
     words.insert(words.end(), more.begin(), more.end());
     RunOptions options;
     // libedit never frees the copies of the names that EL_ADDFN gives it: four texts a process.
@@ -102,6 +102,8 @@ class Terminal {
   std::size_t n_seen_ = 0;
 };
 
+const std::vector<std::string> kShortAnswer = {"--max-tokens", "2", "--temperature", "0"};
+
 class ChatTerminal : public testing::Test {
  protected:
   TemporaryFolder home_;
@@ -129,7 +131,7 @@ class ChatTerminal : public testing::Test {
 };
 
 TEST_F(ChatTerminal, EditsCharactersOfSeveralBytes) {
-  Terminal terminal(home_.path(), {"--max-tokens", "2"});
+  Terminal terminal(home_.path(), kShortAnswer);
   terminal.wait_for_prompt();
   // Backspace over one of two bytes and one of four; to the beginning of the line and back to its end.
   terminal.type(
@@ -144,9 +146,7 @@ TEST_F(ChatTerminal, EditsCharactersOfSeveralBytes) {
 }
 
 TEST_F(ChatTerminal, InterruptStopsTheAnswerOnly) {
-  // Every token is 64 dashes, 25 KB in all. A terminal that nobody reads holds less, so that the answer cannot end before
-  // the key comes, however slow the typist is.
-  Terminal terminal(home_.path(), {"--max-tokens", "400", "--logit-bias", "10097:1000"});
+  Terminal terminal(home_.path(), kLongAnswer);
   terminal.wait_for_prompt();
   terminal.type("Tell me a story\r");
   terminal.wait_for("--------");
@@ -158,7 +158,7 @@ TEST_F(ChatTerminal, InterruptStopsTheAnswerOnly) {
 }
 
 TEST_F(ChatTerminal, InterruptAtThePromptClearsTheLineAndThenSaysHowToLeave) {
-  Terminal terminal(home_.path(), {"--max-tokens", "2"});
+  Terminal terminal(home_.path(), kShortAnswer);
   terminal.wait_for_prompt();
   terminal.type("half a line\x03");
   terminal.wait_for("^C");
@@ -171,7 +171,7 @@ TEST_F(ChatTerminal, InterruptAtThePromptClearsTheLineAndThenSaysHowToLeave) {
 }
 
 TEST_F(ChatTerminal, PastedLinesAreOneMessage) {
-  Terminal terminal(home_.path(), {"--max-tokens", "2"});
+  Terminal terminal(home_.path(), kShortAnswer);
   terminal.wait_for("\x1b[?2004h");
   terminal.wait_for_prompt();
   terminal.type("see: \x1b[200~one\rtw\xC3\xB6\rthree\r\x1b[201~!\r");
@@ -183,7 +183,7 @@ TEST_F(ChatTerminal, PastedLinesAreOneMessage) {
 
 TEST_F(ChatTerminal, HistoryIsKeptForTheUserAlone) {
   {
-    Terminal terminal(home_.path(), {"--max-tokens", "2"});
+    Terminal terminal(home_.path(), kShortAnswer);
     terminal.wait_for_prompt();
     terminal.type("Hi K\xC3\xB6ln\r");
     terminal.wait_for("max-tokens");
@@ -193,7 +193,7 @@ TEST_F(ChatTerminal, HistoryIsKeptForTheUserAlone) {
   using std::filesystem::perms;
   EXPECT_EQ(std::filesystem::status(history_).permissions(), perms::owner_read | perms::owner_write);
   EXPECT_EQ(std::filesystem::status(history_.parent_path()).permissions(), perms::owner_all);
-  Terminal terminal(home_.path(), {"--max-tokens", "2"});
+  Terminal terminal(home_.path(), kShortAnswer);
   terminal.wait_for_prompt();
   terminal.type("\x1b[A?\r");
   terminal.wait_for("max-tokens");
@@ -205,7 +205,7 @@ TEST_F(ChatTerminal, HistoryIsKeptForTheUserAlone) {
 // What another chat is just writing is in nobody's way.
 TEST_F(ChatTerminal, HistoriesOfTwoChatsShareNoTemporary) {
   std::filesystem::create_directories(history_.string() + ".new");
-  Terminal terminal(home_.path(), {"--max-tokens", "2"});
+  Terminal terminal(home_.path(), kShortAnswer);
   terminal.wait_for_prompt();
   terminal.type("Hi\r");
   terminal.wait_for("max-tokens");
@@ -218,7 +218,7 @@ TEST_F(ChatTerminal, HistoriesOfTwoChatsShareNoTemporary) {
 }
 
 TEST_F(ChatTerminal, WithoutHistoryAndColoursOnADumbTerminal) {
-  Terminal terminal(home_.path(), {"--max-tokens", "2", "--no-history"}, "dumb");
+  Terminal terminal(home_.path(), {"--max-tokens", "2", "--temperature", "0", "--no-history"}, "dumb");
   terminal.wait_for_prompt();
   terminal.type("Hi\r");
   terminal.wait_for("max-tokens");

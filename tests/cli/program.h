@@ -20,6 +20,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "support.h"
@@ -28,12 +29,10 @@ namespace lille::test {
 
 /// What a run of the program left behind.
 struct Finished {
-  int exit_code = -1;      ///< -1 if a signal ended it.
-  int signal = 0;          ///< 0 if it ended by itself.
-  std::string out;         ///< stdout, where it was a pipe.
-  std::string err;         ///< stderr.
-  double first_out_s = 0;  ///< From the start until the first byte of stdout; 0 if none came.
-  double total_s = 0;      ///< From the start until the end.
+  int exit_code = -1;  ///< -1 if a signal ended it.
+  int signal = 0;      ///< 0 if it ended by itself.
+  std::string out;     ///< stdout, where it was a pipe.
+  std::string err;     ///< stderr.
 };
 
 /// How the program is run.
@@ -42,6 +41,7 @@ struct RunOptions {
   std::vector<std::string> environment;  ///< "NAME=VALUE", or "NAME" to take it away.
   double limit_s = 120;                  ///< Then it is killed and the test fails.
   std::string stdout_file;               ///< Opened for writing as its stdout instead of a pipe; "-": closed.
+  bool has_small_pipe = false;  ///< Its stdout is a pipe that holds a page: kLongAnswer has to wait for us.
   std::size_t stop_reading_after = SIZE_MAX;  ///< Close our end of its stdout after so many bytes.
   std::function<void(pid_t)> on_first_out;    ///< Called once when the first bytes of stdout came.
   std::vector<std::string> wrapper;           ///< Command and arguments that run before the program's path.
@@ -125,6 +125,8 @@ class Running {
     words.emplace_back(LILLE_PROGRAM);
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<std::string> variables = environment_for(options);
+    if (options.has_small_pipe && fcntl(out_.write_end, F_SETPIPE_SZ, 1) > kSmallPipeBytes)
+      throw std::runtime_error("the system has no pipe as small as the test needs it");
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, in_.read_end, STDIN_FILENO);
@@ -157,7 +159,6 @@ class Running {
     }
     int status = 0;
     while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) continue;
-    finished_.total_s = seconds_since(start_);
     if (WIFEXITED(status)) finished_.exit_code = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) finished_.signal = WTERMSIG(status);
     return finished_;
@@ -173,10 +174,7 @@ class Running {
     if (ends[0].revents != 0) take(out_.read_end, finished_.out);
     if (ends[1].revents != 0) take(err_.read_end, finished_.err);
     if (ends[2].revents != 0) give();
-    if (finished_.first_out_s == 0 && !finished_.out.empty()) {
-      finished_.first_out_s = seconds_since(start_);
-      if (options_.on_first_out) options_.on_first_out(pid_);
-    }
+    if (options_.on_first_out && !finished_.out.empty()) std::exchange(options_.on_first_out, nullptr)(pid_);
     if (finished_.out.size() >= options_.stop_reading_after) Pipe::close_end(out_.read_end);
   }
 
@@ -201,6 +199,8 @@ class Running {
     else if (errno != EAGAIN)
       Pipe::close_end(in_.write_end);
   }
+
+  static constexpr int kSmallPipeBytes = 4096;
 
   RunOptions options_;
   Pipe in_;
@@ -227,6 +227,11 @@ inline std::string output_of(const std::vector<std::string>& arguments, const Ru
   EXPECT_EQ(finished.err, "");
   return finished.out;
 }
+
+/// Makes generate's answer 25 KB long, each token 64 dashes. Neither a small pipe nor a terminal holds it, so
+/// that a program whose reader has stopped, for however long, has not come to its end.
+inline const std::vector<std::string> kLongAnswer = {"--temperature", "0",  "--logit-bias", "10097:1000",
+                                                     "--max-tokens",  "400"};
 
 /// Every command, in the order of the help.
 inline const std::vector<std::string> kCommands = {

@@ -25,6 +25,7 @@ HubOptions options_for(const std::string& endpoint) {
   options.endpoint = endpoint;
   options.first_wait_s = 0.01;
   options.n_attempts = 3;
+  options.timeout_s = 120;  // of silence: a machine may have other things to do
   return options;
 }
 

@@ -30,6 +30,7 @@ class Resolve : public testing::Test {
     options.cache_folder = cache_.path();
     options.first_wait_s = 0.01;
     options.n_attempts = 3;
+    options.timeout_s = 120;  // of silence: a machine may have other things to do
     options.on_note = [this](std::string_view message) { notes_ += std::string(message) + "\n"; };
     return options;
   }

@@ -42,7 +42,9 @@ struct Reply {
   std::size_t cut_after = std::string::npos;  ///< The connection ends after so many bytes of the body.
   double chunk_wait_s = 0;                    ///< Between pieces of chunk_bytes.
   std::size_t chunk_bytes = 1 << 16;
-  bool has_length = true;  ///< Whether Content-Length is said.
+  bool has_length = true;   ///< Whether Content-Length is said.
+  bool stays_open = false;  ///< After what is sent comes nothing more, nor an end, before the client leaves.
+  std::function<void()> on_sent = {};  ///< Called then, if it is set.
 };
 
 /// An HTTP server on loopback that answers whatever a function says, one connection a request, each in a
@@ -115,9 +117,11 @@ class TestServer {
       const std::lock_guard lock(mutex_);
       requests_.push_back(request);
     }
-    send_reply(connection, request, handler_(request));
+    const Reply reply = handler_(request);
+    send_reply(connection, request, reply);
+    if (reply.on_sent) reply.on_sent();
     // A client still reads what came before the end.
-    shutdown(connection, SHUT_WR);
+    if (!reply.stays_open) shutdown(connection, SHUT_WR);
     std::array<char, 1024> rest;
     while (recv(connection, rest.data(), rest.size(), 0) > 0) continue;
   }

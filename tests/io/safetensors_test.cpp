@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
-#include <chrono>
 #include <limits>
 #include <numeric>
 #include <set>
@@ -261,10 +260,7 @@ TEST_F(Safetensors, OpeningALargeFileReadsNoData) {
       fmt::format(R"({{"a":{{"dtype":"U8","shape":[{0}],"data_offsets":[0,{0}]}}}})", kDataBytes);
   const fs::path path = folder_.write("large.safetensors", safetensors_bytes(header, ""));
   fs::resize_file(path, fs::file_size(path) + kDataBytes);
-  const auto start = std::chrono::steady_clock::now();
   const SafetensorsFile file(path);
-  const auto elapsed = std::chrono::steady_clock::now() - start;
-  EXPECT_LT(std::chrono::duration<double>(elapsed).count(), 0.1);
   const std::span<const std::byte> bytes = file.at("a").bytes;
   EXPECT_EQ(bytes.size(), kDataBytes);
   constexpr std::size_t kPageBytes = 4096;
