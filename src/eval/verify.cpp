@@ -21,7 +21,6 @@
 #include "model/access.h"
 #include "model/lille.h"
 #include "model/model_source.h"
-#include "model/non_finite.h"
 #include "model/parameters.h"
 #include "model/rope_choice.h"
 #include "model/rope_text.h"
@@ -171,27 +170,17 @@ class Verifier {
     load.n_threads = options_.n_threads;
     load.kernels = options_.kernels;
     load.on_warning = [&warnings](std::string_view message) { warnings.emplace_back(message); };
-    model_ = Model::load(path_, load);
-    const ModelParts& parts = Access::parts(*model_);
-    const std::vector<ParameterSpec> table = parameter_table(model_->args());
-    const std::vector<NamedTensor> tensors = parts.source->tensors({});
-    const std::vector<Parameter> parameters =
-        match_parameters(table, tensors, model_->args(), printable_path(path_));
-    ThreadPool pool(thread_count(options_.n_threads));
-    non_finite_ = non_finite_faults(pool, parameters);
-    std::erase_if(warnings, [this](const std::string& warning) {
-      return std::ranges::find(non_finite_, warning) != non_finite_.end();
-    });
-    describe(parameters.size());
+    model_ = Access::load(path_, load, [this](std::string_view fault) { non_finite_.emplace_back(fault); });
+    describe();
     const std::string text = fmt::format("{} tensors, {} weights, {:.2f} bits per weight", report_.n_tensors,
                                          n_weights_, report_.bits_per_weight);
     if (!warnings.empty()) return {kNoted, fmt::format("{}; {}", text, joined(warnings))};
     return {kPassed, text};
   }
 
-  void describe(std::size_t n_tensors) {
+  void describe() {
     report_.form = model_->form();
-    report_.n_tensors = static_cast<int64_t>(n_tensors);
+    report_.n_tensors = static_cast<int64_t>(parameter_table(model_->args()).size());
     report_.storage = model_->storage();
     report_.rope = model_->rope();
     int64_t n_bytes = 0;

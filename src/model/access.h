@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <span>
 
 #include "lille/model.h"
@@ -12,6 +13,10 @@ struct Access {
 
   /// The weights and tables behind a handle; they live as long as any copy of it.
   static const ModelParts& parts(const Model& model) noexcept { return *model.parts_; }
+  /// As Model::load, but what it finds of NaN and infinity goes to `on_non_finite`; nothing is looked for if
+  /// that is empty.
+  static Model load(const std::filesystem::path& path, const LoadOptions& options,
+                    const WarningCallback& on_non_finite);
   /// One KVCache for each layer, the first layer first.
   static std::span<KVCache> layers(PromptCache& cache) noexcept;
   static std::span<const KVCache> layers(const PromptCache& cache) noexcept;

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
-#include "base/text.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 #include "model/access.h"
@@ -38,20 +37,15 @@ std::vector<ArgumentDiff> diff_arguments(const Model& a, const Model& b) {
   return differing;
 }
 
-/// The parameters of a model as they are stored; they live as long as the model.
-class StoredParameters {
+/// The parameters of a model by name; they live as long as the model.
+class NamedParameters {
  public:
-  explicit StoredParameters(const Model& model)
-      : parts_(Access::parts(model)),
-        table_(parameter_table(model.args())),
-        tensors_(parts_.source->tensors({})),
-        parameters_(match_parameters(table_, tensors_, model.args(), printable_path(model.path()))) {
-    for (const Parameter& parameter : parameters_) by_name_.emplace(parameter.spec->name, &parameter);
+  explicit NamedParameters(const Model& model)
+      : parts_(Access::parts(model)), stored_(*parts_.source, parts_.args, {}) {
+    for (const Parameter& parameter : stored_.all()) by_name_.emplace(parameter.spec->name, &parameter);
   }
-  StoredParameters(const StoredParameters&) = delete;
-  StoredParameters& operator=(const StoredParameters&) = delete;
 
-  const std::vector<Parameter>& all() const noexcept { return parameters_; }
+  std::span<const Parameter> all() const noexcept { return stored_.all(); }
   /// Null if there is none.
   const Parameter* find(const std::string& name) const {
     const auto found = by_name_.find(name);
@@ -63,9 +57,7 @@ class StoredParameters {
 
  private:
   const ModelParts& parts_;
-  std::vector<ParameterSpec> table_;
-  std::vector<NamedTensor> tensors_;
-  std::vector<Parameter> parameters_;
+  StoredParameters stored_;
   std::unordered_map<std::string_view, const Parameter*> by_name_;
 };
 
@@ -164,8 +156,8 @@ bool ModelDiff::is_same() const noexcept {
 ModelDiff diff_models(const Model& a, const Model& b, const DiffOptions& options) {
   ModelDiff result;
   result.arguments = diff_arguments(a, b);
-  const StoredParameters of_a(a);
-  const StoredParameters of_b(b);
+  const NamedParameters of_a(a);
+  const NamedParameters of_b(b);
   RowComparer comparer(options.n_threads);
   int64_t n_done = 0;
   for (const Parameter& parameter : of_a.all()) {

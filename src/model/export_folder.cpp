@@ -130,12 +130,10 @@ FolderExportReport export_folder(const fs::path& source, const fs::path& destina
   check_destination(*opened, destination);
   AtomicFolder folder(destination, options.overwrite ? IfExists::kReplace : IfExists::kRefuse);
   const ModelArgs args = opened->args();
-  const std::vector<ParameterSpec> table = parameter_table(args);
-  const std::vector<NamedTensor> named = opened->tensors({});
-  const std::vector<Parameter> parameters = match_parameters(table, named, args, printable_path(source));
-  if (options.quantization) check_not_quantised(args, parameters, source);
+  const StoredParameters parameters(*opened, args, {});
+  if (options.quantization) check_not_quantised(args, parameters.all(), source);
 
-  ExportTensors tensors(*opened, args, parameters, options);
+  ExportTensors tensors(*opened, args, parameters.all(), options);
   const FolderExportReport report = tensors.report();
   if (options.quantization && report.n_quantised == 0)
     raise(ErrorCode::kInvalidArgument,

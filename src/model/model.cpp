@@ -103,18 +103,22 @@ bool has_q8_weights(std::span<const Parameter> parameters) {
 Model::Model(std::shared_ptr<const ModelParts> parts) : parts_(std::move(parts)) {}
 
 Model Model::load(const std::filesystem::path& path, const LoadOptions& options) {
+  return Access::load(path, options, options.on_warning);
+}
+
+Model Access::load(const std::filesystem::path& path, const LoadOptions& options,
+                   const WarningCallback& on_non_finite) {
   std::unique_ptr<const ModelSource> source = ModelSource::open(path);
   ModelArgs args = source->args();
-  const std::vector<ParameterSpec> table = parameter_table(args);
-  const std::vector<NamedTensor> tensors = source->tensors(options.on_warning);
-  const std::vector<Parameter> parameters = match_parameters(table, tensors, args, printable_path(path));
+  const StoredParameters stored(*source, args, options.on_warning);
+  const std::span<const Parameter> parameters = stored.all();
   ThreadPool pool(thread_count(options.n_threads));
-  warn_of_non_finite(pool, parameters, options.on_warning);
+  warn_of_non_finite(pool, parameters, on_non_finite);
 
   Transformer transformer = bind_parameters(args, parameters, source->has_permuted_qk());
   ops::RopeTable rope_table(args.block_size, args.head_dim(), args.rope_theta);
-  std::vector<Part> summary = summarize(parameters);
-  std::vector<Storage> storage = count_storage(parameters);
+  std::vector<Model::Part> summary = summarize(parameters);
+  std::vector<Model::Storage> storage = count_storage(parameters);
   const auto parts = std::make_shared<ModelParts>(ModelParts{std::move(args),
                                                              std::move(source),
                                                              std::move(transformer),

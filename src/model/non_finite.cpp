@@ -53,7 +53,9 @@ bool has_non_finite(const TensorView& view) {
 
 }  // namespace
 
-std::vector<std::string> non_finite_faults(ThreadPool& pool, std::span<const Parameter> parameters) {
+void warn_of_non_finite(ThreadPool& pool, std::span<const Parameter> parameters,
+                        const WarningCallback& on_warning) {
+  if (!on_warning) return;
   std::vector<const TensorView*> views;
   for (const Parameter& parameter : parameters)
     for (const StoredTensor& tensor : parameter.tensors)
@@ -62,20 +64,12 @@ std::vector<std::string> non_finite_faults(ThreadPool& pool, std::span<const Par
   std::vector<char> is_bad(views.size(), 0);
   pool.run(static_cast<int64_t>(views.size()),
            [&](int64_t view_idx, int64_t) { is_bad[view_idx] = has_non_finite(*views[view_idx]) ? 1 : 0; });
-  std::vector<std::string> faults;
   for (std::size_t view_idx = 0; view_idx < views.size(); ++view_idx)
     if (is_bad[view_idx] != 0)
-      faults.push_back(
+      on_warning(
           fmt::format("{}: {} contains NaN or infinite values; what the model computes is meaningless. "
                       "Hint: is the file damaged, or did its training diverge?",
                       views[view_idx]->file, printable(views[view_idx]->name)));
-  return faults;
-}
-
-void warn_of_non_finite(ThreadPool& pool, std::span<const Parameter> parameters,
-                        const WarningCallback& on_warning) {
-  if (!on_warning) return;
-  for (const std::string& fault : non_finite_faults(pool, parameters)) on_warning(fault);
 }
 
 }  // namespace lille

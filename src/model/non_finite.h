@@ -1,8 +1,6 @@
 #pragma once
 
 #include <span>
-#include <string>
-#include <vector>
 
 #include "base/thread_pool.h"
 #include "lille/model.h"
@@ -10,11 +8,8 @@
 
 namespace lille {
 
-/// A message for every tensor that has a NaN or an infinity in it, or, if it is stored in blocks, in a scale
-/// or a minimum of one, by name.
-std::vector<std::string> non_finite_faults(ThreadPool& pool, std::span<const Parameter> parameters);
-
-/// Warns with each of non_finite_faults; looks for none without a callback.
+/// Warns of every tensor that has a NaN or an infinity in it, or, if it is stored in blocks, in a scale or a
+/// minimum of one, by name; looks at none without a callback.
 void warn_of_non_finite(ThreadPool& pool, std::span<const Parameter> parameters,
                         const WarningCallback& on_warning);
 

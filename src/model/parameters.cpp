@@ -344,6 +344,12 @@ std::vector<Parameter> match_parameters(std::span<const ParameterSpec> table,
   return parameters;
 }
 
+StoredParameters::StoredParameters(const ModelSource& source, const ModelArgs& args,
+                                   const WarningCallback& on_warning)
+    : table_(parameter_table(args)),
+      tensors_(source.tensors(on_warning)),
+      parameters_(match_parameters(table_, tensors_, args, printable_path(source.path()))) {}
+
 Transformer bind_parameters(const ModelArgs& args, std::span<const Parameter> parameters,
                             bool has_permuted_qk) {
   std::unordered_map<std::string_view, const Parameter*> by_name;

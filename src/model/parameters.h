@@ -71,6 +71,25 @@ std::vector<Parameter> match_parameters(std::span<const ParameterSpec> table,
                                         std::span<const NamedTensor> tensors, const ModelArgs& args,
                                         const std::string& source);
 
+/// The parameters of a source as they are stored.
+class StoredParameters {
+ public:
+  /// @param source  outlives this: the parameters point into its files.
+  /// @param args    the source's.
+  /// @throws Error(kCorruptFile) as ModelSource::tensors and match_parameters.
+  StoredParameters(const ModelSource& source, const ModelArgs& args, const WarningCallback& on_warning);
+  StoredParameters(const StoredParameters&) = delete;
+  StoredParameters& operator=(const StoredParameters&) = delete;
+
+  /// All, in the order of parameter_table(args).
+  std::span<const Parameter> all() const noexcept { return parameters_; }
+
+ private:
+  std::vector<ParameterSpec> table_;
+  std::vector<NamedTensor> tensors_;
+  std::vector<Parameter> parameters_;  ///< They point into the other two.
+};
+
 /// The stack with its weights pointing into the files.
 /// @param parameters  in the order of parameter_table(args).
 /// @param has_permuted_qk  as ModelSource says it.

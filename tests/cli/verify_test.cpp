@@ -28,9 +28,11 @@ TEST(Verify, TheLastLineSaysWhatFailed) {
   const Finished finished = run_lille({"verify", model});
   EXPECT_EQ(finished.exit_code, 1);
   EXPECT_EQ(finished.err, "");
-  EXPECT_NE(finished.out.find("transformer.layers.1.feed_forward.up_proj.weight contains NaN"),
-            std::string::npos)
-      << finished.out;
+  const std::size_t found =
+      finished.out.find("transformer.layers.1.feed_forward.up_proj.weight contains NaN");
+  EXPECT_NE(found, std::string::npos) << finished.out;
+  EXPECT_EQ(finished.out.find("contains NaN", finished.out.find("contains NaN") + 1), std::string::npos)
+      << "told once: " << finished.out;
   EXPECT_TRUE(
       finished.out.ends_with("\nFAILED: files, values, tokenizer; skipped: rotary layout, continuation\n"))
       << finished.out;
