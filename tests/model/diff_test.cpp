@@ -3,15 +3,18 @@
 #include "lille/diff.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 
 #include "gguf_files.h"
+#include "lille/convert.h"
 #include "model/golden.h"
 
 namespace lille {
 namespace {
 
+constexpr const char* kQkvBase = "transformer.layers.1.attention.qkv_proj";
 constexpr const char* kQkv = "transformer.layers.1.attention.qkv_proj.weight";
 constexpr const char* kNorm = "transformer.norm.weight";
 
@@ -204,11 +207,45 @@ TEST_F(Changed, RowsOfAGgufFileStandInTheModelsOrder) {
 }
 
 TEST_F(Changed, CodesAreComparedByTheirValues) {
-  const Model coded = test::load_model(test::source_path("models/lille-tiny-8bit"));
-  const ModelDiff diff = diff_models(coded, coded);
+  const std::filesystem::path source = test::source_path("models/lille-tiny-8bit");
+  const Model coded = test::load_model(source);
+  export_folder(source, folder_.path() / "floats", {.rope_layout = coded.rope().layout});
+  const ModelDiff diff = diff_models(coded, test::load_model(folder_.path() / "floats"));
   EXPECT_TRUE(diff.is_same());
-  EXPECT_EQ(at(diff, "transformer.tok_embeddings.weight").dtype_a, "8-bit, groups of 64, BF16 scales");
+  const ParameterDiff& embedding = at(diff, "transformer.tok_embeddings.weight");
+  EXPECT_EQ(embedding.dtype_a, "8-bit, groups of 64, BF16 scales");
+  EXPECT_EQ(embedding.dtype_b, "F32");
   EXPECT_EQ(at(diff, kNorm).dtype_a, "BF16");
+
+  const SafetensorsFile file(source / "model.safetensors");
+  std::vector<TensorToSave> tensors;
+  std::vector<std::byte> codes;
+  float scale = 0;
+  float bias = 0;
+  float code = 0;
+  const auto first_bf16 = [&](const char* name) {
+    return bf16_to_f32(load_unaligned<uint16_t>(file.at(std::string(kQkvBase) + name).bytes.data()));
+  };
+  for (const TensorView& view : file.tensors()) {
+    tensors.push_back({view.name, view.dtype, view.shape, view.bytes});
+    if (view.name != kQkv) continue;
+    codes.assign(view.bytes.begin(), view.bytes.end());
+    code = static_cast<float>(std::to_integer<int>(codes[0]));
+    codes[0] ^= std::byte{1};
+    scale = first_bf16(".scales");
+    bias = first_bf16(".biases");
+    tensors.back().bytes = codes;
+  }
+  const float changed_code = static_cast<float>(std::to_integer<int>(codes.at(0)));
+  config_ = nlohmann::json::parse(test::read_file(source / "config.json"));
+  const ModelDiff changed = diff_models(coded, save(tensors));
+  EXPECT_EQ(differing(changed), std::vector<std::string>{kQkv});
+  const ParameterDiff& found = at(changed, kQkv);
+  EXPECT_EQ(found.n_different, 1);
+  EXPECT_EQ(found.max_error_at, (std::vector<int64_t>{0, 0}));
+  EXPECT_EQ(found.value_a, std::fma(scale, code, bias));
+  EXPECT_EQ(found.value_b, std::fma(scale, changed_code, bias));
+  EXPECT_EQ(found.max_error, std::fabs(double{found.value_a} - double{found.value_b}));
 }
 
 TEST_F(Changed, TellsProgress) {
