@@ -26,7 +26,9 @@ struct GgufExportOptions {
   float repetition_penalty = 1;  ///< The same; 1: off, and not written.
   bool overwrite = false;        ///< Replaces a file that is there, but never one of the model's own.
   int64_t n_threads = 0;         ///< 0: every usable processor. The file does not depend on it.
-  WarningCallback on_warning;    ///< May be empty.
+  /// Told what the file does not hold as the model has it, such as a chat template that is not Lille's; may
+  /// be empty.
+  WarningCallback on_warning;
 };
 
 /// Writes a model as a GGUF file of the llama architecture, for llama.cpp and the programs built on it
@@ -69,6 +71,9 @@ struct FolderExportOptions {
   int64_t n_threads = 0;                       ///< 0: every usable processor. The files do not depend on it.
   /// Called after each parameter; may be empty.
   std::function<void(int64_t n_done, int64_t n_parameters)> on_progress = {};
+  /// Told what of the source the folder does not hold: a chat template that is not Lille's and stands in no
+  /// file that is copied, and tensors that are no parameters; may be empty.
+  WarningCallback on_warning = {};
 };
 
 /// What export_folder did.
@@ -83,8 +88,9 @@ struct FolderExportReport {
 /// Writes any model that Model::load takes as a folder with the names of the Hugging Face form: config.json
 /// with what the source's says, model.safetensors, and the tokenizer's files and generation_config.json: the
 /// source's own, or those that Tokenizer::save and save_generation_defaults write where it has none. Rows of
-/// q and k stand in the model's own order and in one qkv_proj. Norms of a GGUF file, which llama.cpp wants in
-/// F32, get the type of the embedding where that changes no value. The folder appears whole or not at all.
+/// q and k stand in the model's own order and in one qkv_proj. An index of the tensors stands beside the
+/// weights, as mlx-lm writes it. Norms of a GGUF file, which llama.cpp wants in F32, get the type of the
+/// embedding where that changes no value. The folder appears whole or not at all.
 /// @throws Error(kInvalidArgument) for a setting that MLX does not have, a destination that is there and may
 ///   not be replaced or holds the source, quantising what is quantised, weights that a type cannot hold, and
 ///   rows that no group divides; Error as Model::load; Error(kIo | kNotFound) if it cannot be written.

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -49,16 +50,20 @@ fs::path make_beside(const fs::path& target) {
   }
 }
 
-/// What is in `target` must be in `replacement` too, so that nothing is lost that is not written anew.
-void check_replaceable(const fs::path& target, const fs::path& replacement) {
+/// What is in `target` must be in `replacement` too, or be one of the files `to_come`, so that nothing is
+/// lost that is not written anew.
+void check_replaceable(const fs::path& target, const fs::path& replacement,
+                       std::span<const std::string_view> to_come) {
   for (const fs::directory_entry& entry : fs::directory_iterator(target)) {
     std::error_code ignored;
-    const fs::path anew = replacement / entry.path().filename();
-    if (fs::exists(anew, ignored) && !entry.is_directory(ignored)) continue;
+    const fs::path name = entry.path().filename();
+    const bool is_anew =
+        fs::exists(replacement / name, ignored) || std::ranges::find(to_come, name.native()) != to_come.end();
+    if (is_anew && !entry.is_directory(ignored)) continue;
     raise(ErrorCode::kInvalidArgument,
           "[write] {}: expected nothing but files that are written anew, got {}. Nothing was changed. Hint: "
           "move it elsewhere, or name a new folder",
-          printable_path(target), printable_path(entry.path().filename()));
+          printable_path(target), printable_path(name));
   }
 }
 
@@ -79,11 +84,16 @@ AtomicFolder::~AtomicFolder() {
   if (!temporary_.empty()) fs::remove_all(temporary_, ignored);
 }
 
+void AtomicFolder::check(std::span<const std::string_view> to_come) const {
+  std::error_code ignored;
+  if (fs::exists(fs::symlink_status(target_, ignored))) check_replaceable(target_, temporary_, to_come);
+}
+
 void AtomicFolder::commit() {
+  check();
   std::error_code failed;
   fs::path old;
   if (fs::exists(fs::symlink_status(target_, failed))) {
-    check_replaceable(target_, temporary_);
     // The old content moves into a new folder beside, so that a failure can put it back.
     old = make_beside(target_);
     fs::rename(target_, old / "old", failed);

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
+#include <string_view>
 
 namespace lille {
 
@@ -21,6 +23,10 @@ class AtomicFolder {
 
   /// Where the files are to be written before commit().
   const std::filesystem::path& path() const noexcept { return temporary_; }
+
+  /// Checks, before much work is done, what commit() will check when the files `to_come` are written too.
+  /// @throws Error(kInvalidArgument) as commit().
+  void check(std::span<const std::string_view> to_come = {}) const;
 
   /// Gives the folder its name. A folder that is there is replaced if all it holds are files that the new one
   /// has too, so that a mistyped name costs nobody's files.

@@ -139,6 +139,9 @@ void print_to_stderr(std::string_view text) noexcept;
 /// Writes one line to stderr: "lille: TEXT".
 void note(std::string_view text);
 
+/// Writes one line to stderr: "lille: warning: TEXT".
+void warn(std::string_view text);
+
 /// Thrown by a command that has printed its answer and says with the exit code how it came out.
 struct ExitCode {
   int value = 0;

@@ -7,7 +7,6 @@
 
 #include "cli/cli.h"
 #include "hub/hub_name.h"
-#include "io/gguf.h"
 #include "lille/defaults.h"
 
 namespace lille::cli {
@@ -31,16 +30,6 @@ std::string model_name(const std::string& named, const Model& model) {
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
-// The template that is written is Lille's, so one that is not must not vanish unseen.
-void warn_of_chat_template(const Model& model) {
-  try {
-    check_chat_template(model.path());
-  } catch (const Error& error) {
-    note(
-        fmt::format("warning: the copy gets Lille's chat template instead of the model's: {}", error.what()));
-  }
-}
-
 void to_gguf(const Model& model, const ConvertArguments& arguments) {
   if (!arguments.quantize.empty() && !arguments.dtype.empty())
     raise(ErrorCode::kInvalidArgument,
@@ -57,8 +46,7 @@ void to_gguf(const Model& model, const ConvertArguments& arguments) {
   options.repetition_penalty = defaults.repetition_penalty;
   options.overwrite = arguments.overwrite;
   options.n_threads = arguments.model.threads;
-  options.on_warning = [](std::string_view message) { note(fmt::format("warning: {}", message)); };
-  warn_of_chat_template(model);
+  options.on_warning = warn;
   export_gguf(model, load_tokenizer(model), arguments.target, options);
 }
 
@@ -67,8 +55,7 @@ void to_folder(const Model& model, const ConvertArguments& arguments, FolderExpo
   if (model.rope().source != RopeSource::kDefault) options.rope_layout = model.rope().layout;
   options.overwrite = arguments.overwrite;
   options.n_threads = arguments.model.threads;
-  // Beside a folder's or a .pt file's weights the template is a file, which is copied.
-  if (GgufFile::is_gguf(model.path())) warn_of_chat_template(model);
+  options.on_warning = warn;
   FolderExportReport report;
   {
     ProgressBar bar("convert");

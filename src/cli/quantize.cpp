@@ -23,6 +23,7 @@ void run_quantize(const QuantizeArguments& arguments, const Environment& environ
   FolderExportOptions options = {.form = FolderForm::kMlx, .quantization = setting};
   options.dtype = float_type_from_name(arguments.dtype);
   options.overwrite = arguments.overwrite;
+  options.on_warning = warn;
   const std::filesystem::path source = model_path(arguments.source, environment);
   FolderExportReport report;
   {

@@ -89,7 +89,7 @@ Model load_model(const ModelOptions& options, const Environment& environment) {
   load.cache_folder = environment.cache_folder;
   load.n_threads = options.threads;
   load.kernels = environment.forced_kernels;
-  load.on_warning = [](std::string_view message) { note(fmt::format("warning: {}", message)); };
+  load.on_warning = warn;
   std::optional<ProgressBar> bar(std::in_place, "measuring the rope layout");
   load.on_progress = [&bar](int64_t n_done, int64_t n_total) { bar->show(n_done, n_total); };
   Model model = Model::load(model_path(options, environment), load);
@@ -120,6 +120,8 @@ void print_to_stderr(std::string_view text) noexcept {
 }
 
 void note(std::string_view text) { print_to_stderr(fmt::format("lille: {}\n", text)); }
+
+void warn(std::string_view text) { note(fmt::format("warning: {}", text)); }
 
 ProgressBar::ProgressBar(std::string label, double after_s)
     : label_(std::move(label)),

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_folder.h"
@@ -10,6 +11,7 @@
 #include "io/json.h"
 #include "lille/defaults.h"
 #include "model/export_tensors.h"
+#include "tokenizer/chat_template.h"
 
 namespace lille {
 namespace {
@@ -61,14 +63,26 @@ void copy_files(const fs::path& from, const fs::path& to) {
   for (const std::string_view name : kOtherCopiedFiles) copy_if_there(from / name, to / name);
 }
 
+void warn_of_chat_template(const fs::path& source, bool has_tokenizer, const WarningCallback& on_warning) {
+  const std::string fault = chat_template_fault(source);
+  if (!fault.empty() && on_warning)
+    on_warning(fmt::format("the copy gets {} chat template instead of the model's: {}",
+                           has_tokenizer ? "Lille's" : "no", fault));
+}
+
 /// The tokenizer and the defaults: what stands beside the weights as it is, and the rest from what the source
 /// has in another form.
-void write_other_files(const fs::path& source, const fs::path& to, const ModelArgs& args) {
+void write_other_files(const fs::path& source, const fs::path& to, const ModelArgs& args,
+                       const WarningCallback& on_warning) {
   std::error_code ignored;
-  if (!GgufFile::is_gguf(source))
-    copy_files(fs::is_directory(source, ignored) ? source : source.parent_path(), to);
+  const bool is_gguf = GgufFile::is_gguf(source);
+  if (!is_gguf) copy_files(fs::is_directory(source, ignored) ? source : source.parent_path(), to);
   const bool has_own = fs::exists(to / kVocabFile, ignored) || fs::exists(to / kTokenizerFile, ignored);
-  if (has_own || !Tokenizer::exists(source)) return;
+  const bool makes_tokenizer = !has_own && Tokenizer::exists(source);
+  // tokenizer_config.json is written anew with the tokenizer; a template in a file of its own stays.
+  const bool keeps_template = !is_gguf && (!makes_tokenizer || fs::exists(to / kChatTemplateFile, ignored));
+  if (!keeps_template) warn_of_chat_template(source, makes_tokenizer, on_warning);
+  if (!makes_tokenizer) return;
   const Tokenizer tokenizer = Tokenizer::load(source);
   const GenerationDefaults defaults = load_generation_defaults(source);
   tokenizer.save(to, {args.block_size, defaults.add_bos_token});
@@ -130,7 +144,7 @@ FolderExportReport export_folder(const fs::path& source, const fs::path& destina
   check_destination(*opened, destination);
   AtomicFolder folder(destination, options.overwrite ? IfExists::kReplace : IfExists::kRefuse);
   const ModelArgs args = opened->args();
-  const StoredParameters parameters(*opened, args, {});
+  const StoredParameters parameters(*opened, args, options.on_warning);
   if (options.quantization) check_not_quantised(args, parameters.all(), source);
 
   ExportTensors tensors(*opened, args, parameters.all(), options);
@@ -139,14 +153,15 @@ FolderExportReport export_folder(const fs::path& source, const fs::path& destina
     raise(ErrorCode::kInvalidArgument,
           "[quantize] {}: expected rows that groups of {} divide, got none. Hint: choose a smaller group",
           printable_path(source), options.quantization->group_size);
-  const bool is_mlx = options.form == FolderForm::kMlx;
+  // What takes no time comes first, so that what is wrong with it is known at once.
+  write_text(folder.path() / kConfigFile, config_text(*opened, args, options, tensors));
+  write_text(folder.path() / kWeightIndexFile, tensors.index_text());
+  write_other_files(source, folder.path(), args, options.on_warning);
+  folder.check(std::array{std::string_view(kWeightFile)});
   SafetensorsWriter weights(folder.path() / kWeightFile, tensors.tensors(),
-                            {{"format", is_mlx ? "mlx" : "pt"}});
+                            {{"format", options.form == FolderForm::kMlx ? "mlx" : "pt"}});
   tensors.write(weights);
   weights.commit();
-  if (is_mlx) write_text(folder.path() / kWeightIndexFile, tensors.index_text());
-  write_text(folder.path() / kConfigFile, config_text(*opened, args, options, tensors));
-  write_other_files(source, folder.path(), args);
   folder.commit();
   return report;
 }

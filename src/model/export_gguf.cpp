@@ -218,6 +218,8 @@ void warn(const Model& model, const WarningCallback& on_warning) {
         "computes `half`, as with the author's, and predicts worse the longer the text is. Read by lille, "
         "the file "
         "is right (docs/GGUF.md).");
+  if (const std::string fault = chat_template_fault(model.path()); !fault.empty())
+    on_warning(fmt::format("the file gets Lille's chat template instead of the model's: {}", fault));
   if (model.rope().source == RopeSource::kDefault)
     on_warning(
         "the rotary layout of the weights is not known and taken to be `interleaved`; --rope names another");

@@ -175,6 +175,15 @@ bool is_lille_chat_template(std::string_view text) {
 
 bool has_chat_template(const std::filesystem::path& model) { return find_template(model).has_value(); }
 
+std::string chat_template_fault(const std::filesystem::path& model) {
+  try {
+    check_chat_template(model);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
 void check_chat_template(const std::filesystem::path& model) {
   const std::optional<FoundTemplate> found = find_template(model);
   if (!found || is_lille_chat_template(found->text)) return;

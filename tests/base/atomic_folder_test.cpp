@@ -77,6 +77,23 @@ TEST(AtomicFolder, LosesNothingThatIsNotWrittenAnew) {
   EXPECT_EQ(test::read_file(target / "config.json"), "2");
 }
 
+TEST(AtomicFolder, TellsBeforeTheWorkWhatItWouldLose) {
+  const test::TemporaryFolder around;
+  const fs::path target = around.path() / "model";
+  AtomicFolder folder(target, IfExists::kReplace);
+  EXPECT_NO_THROW(folder.check()) << "nothing is there";
+  fs::create_directory(target);
+  write(target / "a", "1");
+  write(target / "b", "2");
+  write(folder.path() / "a", "3");
+  const std::string_view to_come[] = {"b"};
+  EXPECT_NO_THROW(folder.check(to_come));
+  test::expect_error(ErrorCode::kInvalidArgument, "written anew, got b", [&] { folder.check(); });
+  write(target / "c", "4");
+  test::expect_error(ErrorCode::kInvalidArgument, "written anew, got c", [&] { folder.check(to_come); });
+  EXPECT_EQ(test::read_file(target / "a"), "1");
+}
+
 TEST(AtomicFolder, RefusesFilesAndFoldersThatDoNotExist) {
   const test::TemporaryFolder around;
   const fs::path file = around.write("file", "text");

@@ -54,6 +54,9 @@ TEST_F(Convert, AnotherChatTemplateDoesNotVanishUnseen) {
   const Finished finished = run_lille({"convert", model, path(), "--quantize", "q8_0"});
   EXPECT_EQ(finished.exit_code, 0);
   EXPECT_NE(finished.err.find("gets Lille's chat template instead of the model's"), std::string::npos);
+  const std::filesystem::path copy = folder_.path() / "copy";
+  EXPECT_EQ(output_of({"convert", model, copy, "--format", "mlx"}), "wrote " + copy.string() + "\n");
+  EXPECT_EQ(read_file(copy / "chat_template.jinja"), read_file(model / "chat_template.jinja"));
 }
 
 TEST_F(Convert, ReplacesAFileOnlyWhenAsked) {

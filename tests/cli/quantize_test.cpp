@@ -1,4 +1,5 @@
 #include "cli/program.h"
+#include "gguf_files.h"
 
 namespace lille::test {
 namespace {
@@ -19,6 +20,18 @@ TEST(Quantize, WritesAModelThatRuns) {
   EXPECT_EQ(report["n_quantised"], 16);
   // Codes of 4 bits and two F16 numbers for each 64; a little more for the norms.
   EXPECT_NEAR(report["bits_per_weight"].get<double>(), 4.5, 0.05);
+}
+
+TEST(Quantize, AChatTemplateThatIsNotKeptIsToldOf) {
+  const TemporaryFolder folder;
+  GgufOfFolder gguf(toy_model());
+  gguf.set("tokenizer.chat_template", std::string_view("{{ messages }} [INST]"));
+  const Finished finished =
+      run_lille({"quantize", gguf.save(folder.path() / "x.gguf"), folder.path() / "model"});
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_TRUE(
+      finished.err.starts_with("lille: warning: the copy gets no chat template instead of the model's"))
+      << finished.err;
 }
 
 TEST(Quantize, SaysWhatIsWrong) {

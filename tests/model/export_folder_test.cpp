@@ -8,6 +8,7 @@
 #include "lille/convert.h"
 #include "model/folder_cases.h"
 #include "model/golden.h"
+#include "tokenizer/chat_template.h"
 
 namespace lille {
 namespace {
@@ -327,6 +328,109 @@ TEST(ExportFolder, APickledTokenizerIsWrittenForOthers) {
   for (const char* name :
        {"Hastings.pkl", "vocab.json", "merges.txt", "tokenizer.json", "generation_config.json"})
     EXPECT_TRUE(fs::exists(other.path() / "hf" / name)) << name;
+}
+
+TEST(ExportFolder, AChatTemplateThatIsNotKeptIsToldOf) {
+  const test::TemporaryFolder around;
+  const fs::path tiny = test::source_path("models/lille-tiny-8bit");
+  const fs::path toy = test::source_path("tests/golden/torch/toy");
+  int n_targets = 0;
+  const auto warnings_of = [&](const fs::path& source) {
+    std::string warnings;
+    FolderExportOptions options;
+    options.on_warning = [&warnings](std::string_view message) { warnings += message; };
+    export_folder(source, around.path() / fmt::format("target-{}", n_targets++), options);
+    return warnings;
+  };
+  constexpr std::string_view kOther = "{{ messages }} [INST]";
+  constexpr std::string_view kReplaced =
+      "the copy gets Lille's chat template instead of the model's: [chat] ";
+
+  test::GgufOfFolder gguf(toy);
+  gguf.set("tokenizer.chat_template", kOther);
+  EXPECT_TRUE(warnings_of(gguf.save(around.path() / "a.gguf")).starts_with("the copy gets no chat template"));
+  gguf.set("tokenizer.chat_template", kLilleChatTemplate);
+  EXPECT_EQ(warnings_of(gguf.save(around.path() / "b.gguf")), "");
+
+  const fs::path folder = around.path() / "folder";
+  fs::create_directory(folder);
+  for (const char* name : {"config.json", "model.safetensors"}) fs::copy(toy / name, folder);
+  fs::copy(test::source_path("tests/golden/hastings/Hastings.pkl"), folder);
+  const nlohmann::json config = {{"chat_template", kOther}};
+  around.write("folder/tokenizer_config.json", config.dump());
+  EXPECT_TRUE(warnings_of(folder).starts_with(kReplaced)) << "tokenizer_config.json is written anew";
+  around.write("folder/chat_template.jinja", kOther);
+  EXPECT_EQ(warnings_of(folder), "") << "the file is copied";
+  fs::remove(folder / "chat_template.jinja");
+  for (const char* name : {"vocab.json", "merges.txt"}) fs::copy(tiny / name, folder);
+  EXPECT_EQ(warnings_of(folder), "") << "all files are copied";
+}
+
+TEST(ExportFolder, WhatIsLeftOutIsToldOf) {
+  const test::TemporaryFolder around;
+  const fs::path source = around.path() / "source";
+  const std::vector<std::byte> head(512 * 128 * sizeof(float));
+  write_toy(source,
+            [](TensorToSave tensor, std::vector<TensorToSave>& tensors) { tensors.push_back(tensor); });
+  write_toy(around.path() / "other", [&](TensorToSave tensor, std::vector<TensorToSave>& tensors) {
+    tensors.push_back(tensor);
+    if (tensor.name == "transformer.norm.weight")
+      tensors.push_back({"transformer.lm_head.weight", DType::kF32, {512, 128}, head});
+  });
+  for (const bool has_head : {false, true}) {
+    std::string warnings;
+    FolderExportOptions options;
+    options.on_warning = [&warnings](std::string_view message) { warnings += message; };
+    export_folder(has_head ? around.path() / "other" : source,
+                  around.path() / fmt::format("target-{}", has_head), options);
+    EXPECT_EQ(warnings.find("lm_head.weight differs from the token embedding") != warnings.npos, has_head);
+  }
+}
+
+TEST(ExportFolder, EachFormReplacesTheOther) {
+  const test::TemporaryFolder around;
+  const fs::path toy = test::source_path("tests/golden/mlx/toy");
+  const fs::path target = around.path() / "target";
+  for (const FolderForm form : {FolderForm::kMlx, FolderForm::kHf, FolderForm::kMlx}) {
+    export_folder(toy, target, {.form = form, .overwrite = true});
+    test::expect_same_tensors(target / "model.safetensors", toy / "model.safetensors");
+    EXPECT_EQ(SafetensorsFile(target / "model.safetensors").metadata().at("format"),
+              form == FolderForm::kMlx ? "mlx" : "pt");
+    EXPECT_NO_THROW(Model::load(target));
+  }
+}
+
+TEST(ExportFolder, WhatIsWrongBesideTheWeightsIsKnownBeforeTheyAreMade) {
+  const test::TemporaryFolder around;
+  const fs::path toy = test::source_path("tests/golden/torch/toy");
+  const fs::path source = around.path() / "source";
+  fs::create_directory(source);
+  for (const char* name : {"config.json", "model.safetensors"}) fs::copy(toy / name, source);
+  const fs::path target = around.path() / "target";
+  fs::create_directory(target);
+  FolderExportOptions options = {.overwrite = true};
+  options.on_progress = [](int64_t, int64_t) { FAIL() << "weights were made"; };
+  around.write("target/notes.txt", "mine");
+  test::expect_error(ErrorCode::kInvalidArgument,
+                     "expected nothing but files that are written anew, got notes.txt",
+                     [&] { export_folder(source, target, options); });
+  EXPECT_EQ(test::read_file(target / "notes.txt"), "mine");
+  around.write("source/Hastings.pkl", "no pickle");
+  test::expect_error(ErrorCode::kCorruptFile, "Hastings.pkl",
+                     [&] { export_folder(source, around.path() / "new", options); });
+  EXPECT_FALSE(fs::exists(around.path() / "new"));
+}
+
+// What stands behind the end of a file must not get into a copy.
+TEST(ExportFolder, ATensorPastTheEndLeavesNoFolder) {
+  const test::TemporaryFolder around;
+  const fs::path gguf =
+      test::GgufOfFolder(test::source_path("tests/golden/mlx/toy")).save(around.path() / "x.gguf");
+  fs::resize_file(gguf, fs::file_size(gguf) - 64);
+  for (const FolderForm form : {FolderForm::kHf, FolderForm::kMlx})
+    test::expect_error(ErrorCode::kCorruptFile, "an end behind that of the file",
+                       [&] { export_folder(gguf, around.path() / "copy", {.form = form}); });
+  EXPECT_EQ(std::distance(fs::directory_iterator(around.path()), fs::directory_iterator()), 1);
 }
 
 TEST(ExportFolder, RefusesWhatWouldLoseTheSourceOrCannotBe) {

@@ -162,8 +162,11 @@ TEST(ChatTemplate, AnotherBesideAModelIsRefusedByName) {
   const auto refused = [&](const std::string& content, ErrorCode code, std::string_view message) {
     test::expect_error(code, message, [&] { with_config(content); });
     test::expect_error(code, "tokenizer_config.json", [&] { with_config(content); });
+    test::expect_error(code, chat_template_fault(folder.path()), [&] { with_config(content); });
+    EXPECT_NE(chat_template_fault(folder.path()).find(message), std::string::npos);
   };
   with_config("{}");
+  EXPECT_EQ(chat_template_fault(folder.path()), "");
   with_config(R"({"chat_template": null})");
   with_config(R"({"chat_template": ")" + std::string(kLilleChatTemplate) + "\"}");
   with_config(R"({"chat_template": [{"name": "tools", "template": "x"}, {"name": "default", "template": ")" +
