@@ -18,6 +18,9 @@ namespace {
 /// A line of /proc/self/maps holds a path of at most 4096 bytes after about 80 of numbers.
 constexpr std::size_t kMaxLineBytes = 8192;
 
+// A program's, not the library's: a handler has no argument of its own.
+volatile std::sig_atomic_t exit_status_of_fault = kFaultExitStatus;
+
 struct Mapping {
   std::array<char, kMaxLineBytes> line;
   std::size_t n_bytes = 0;
@@ -98,7 +101,7 @@ extern "C" void on_bus_error(int signal_number, siginfo_t* info, void*) {
           " was truncated or could not be read while it was in use. Hint: do not change a model's files "
           "while "
           "a program runs it; start again when the file is whole\n");
-      ::_exit(kFaultExitStatus);
+      ::_exit(exit_status_of_fault);
     }
   }
   // The signal is blocked until this handler returns; then it arrives with its default effect.
@@ -110,7 +113,8 @@ extern "C" void on_bus_error(int signal_number, siginfo_t* info, void*) {
 
 }  // namespace
 
-void install_fault_handler() noexcept {
+void install_fault_handler(int exit_status) noexcept {
+  exit_status_of_fault = exit_status;
   struct sigaction action {};
   action.sa_sigaction = on_bus_error;
   action.sa_flags = SA_SIGINFO;

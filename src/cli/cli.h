@@ -147,6 +147,10 @@ struct ExitCode {
   int value = 0;
 };
 
+/// What `lille diff` exits with where it fails, since 1 says that two models differ, as of diff(1) and
+/// cmp(1).
+inline constexpr int kTroubleOfDiff = 2;
+
 /// A bar on stderr that shows n_done of n_total; only on a terminal, and gone when it is destroyed.
 class ProgressBar {
  public:

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "base/fault_handler.h"
 #include "base/mapped_file.h"
 #include "cli/cli.h"
 #include "io/tensor_view.h"
@@ -20,6 +21,8 @@ namespace lille::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr int kDifferent = 1;
 
 struct DiffArguments {
   std::string a;
@@ -231,17 +234,19 @@ Json as_json(const Comparison& found) {
 }
 
 void run_diff(const DiffArguments& arguments, const Environment& environment) {
+  install_fault_handler(kTroubleOfDiff);
   const Comparison found = compare(arguments, environment);
   print(arguments.json ? as_json(found).dump(2) + "\n" : as_text(found));
-  if (!found.is_same()) throw ExitCode{1};
+  if (!found.is_same()) throw ExitCode{kDifferent};
 }
 
 }  // namespace
 
 void add_diff(CLI::App& program, const Environment& environment) {
-  CLI::App* command = program.add_subcommand(
-      "diff",
-      "Compares two models in any forms: every weight, and predictions. Exits with 1 if they differ.");
+  CLI::App* command = program.add_subcommand("diff",
+                                             "Compares two models in any forms: every weight, and "
+                                             "predictions. Exits with 0 if they are the same, 1 if "
+                                             "they differ, and 2 if they cannot be compared.");
   const auto arguments = std::make_shared<DiffArguments>();
   for (const auto& [name, field] : {std::pair{"a", &arguments->a}, std::pair{"b", &arguments->b}})
     command->add_option(name, *field, fmt::format("Model {}: all that --model takes elsewhere.", name))

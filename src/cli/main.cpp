@@ -21,13 +21,17 @@ int fail(std::string_view message, int exit_code) {
   return exit_code;
 }
 
-int print_or_fail(std::string_view text) {
+int print_or_fail(std::string_view text, int failed) {
   try {
     print(text);
     return 0;
   } catch (const Error& error) {
-    return fail(error.what(), kFailed);
+    return fail(error.what(), failed);
   }
+}
+
+int failure_code(const CLI::App& program) {
+  return program.got_subcommand("diff") ? kTroubleOfDiff : kFailed;
 }
 
 // CLI11's message, with a hint that leads to the help of the command in question.
@@ -84,17 +88,18 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& asked) {
     std::ostringstream text;
     program.exit(asked, text, text);
-    return print_or_fail(text.str());
+    return print_or_fail(text.str(), failure_code(program));
   } catch (const ExitCode& answer) {
     return answer.value;
   } catch (const CLI::ParseError& wrong) {
     return fail(usage_message(program, wrong, argc, argv), kWrongUsage);
   } catch (const Error& error) {
-    return fail(error.what(), error.code() == ErrorCode::kInvalidArgument ? kWrongUsage : kFailed);
+    return fail(error.what(),
+                error.code() == ErrorCode::kInvalidArgument ? kWrongUsage : failure_code(program));
   } catch (const std::bad_alloc&) {
-    return fail("there is not enough memory", kFailed);
+    return fail("there is not enough memory", failure_code(program));
   } catch (const std::exception& unexpected) {
-    return fail(unexpected.what(), kFailed);
+    return fail(unexpected.what(), failure_code(program));
   }
 }
 

@@ -21,7 +21,8 @@ It failed: a file, the machine or the input stood in the way. One line on stderr
 \fBlille diff\fR has found a difference or \fBlille verify\fR a fault, which they print.
 .TP
 .B 2
-The command line is wrong: an unknown command or option, or a value out of range.
+The command line is wrong: an unknown command or option, or a value out of range. Or
+\fBlille diff\fR has failed, since 1 says that models differ.
 )";
 
 constexpr std::string_view kEnvironment = R"(.SH ENVIRONMENT

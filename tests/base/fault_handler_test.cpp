@@ -62,6 +62,18 @@ TEST(FaultHandler, NamesATruncatedFileAndEndsTheProgram) {
   EXPECT_EQ(outcome.stderr_text.find('\n'), outcome.stderr_text.size() - 1) << "one line";
 }
 
+TEST(FaultHandler, EndsWithTheStatusAskedForLast) {
+  const test::TemporaryFolder folder;
+  const std::filesystem::path path = folder.write("file", std::string(10'000, 'x'));
+  const Outcome outcome = run_in_child([&path] {
+    install_fault_handler();
+    install_fault_handler(2);
+    touch_after_truncation(path);
+  });
+  ASSERT_TRUE(WIFEXITED(outcome.status)) << outcome.status;
+  EXPECT_EQ(WEXITSTATUS(outcome.status), 2);
+}
+
 TEST(FaultHandler, IsNotThereUnlessAskedFor) {
   const test::TemporaryFolder folder;
   const std::filesystem::path path = folder.write("file", std::string(10'000, 'x'));

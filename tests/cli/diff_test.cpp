@@ -4,6 +4,7 @@ namespace lille::test {
 namespace {
 
 constexpr int kDifferent = 1;
+constexpr int kTrouble = 2;
 
 class Diff : public testing::Test {
  protected:
@@ -104,15 +105,16 @@ TEST_F(Diff, TheLayoutInUseIsAnArgument) {
   EXPECT_EQ(json_of(diff(tiny_model(), model, {"--json", "--rope", "half"}), 0)["is_same"], true);
 }
 
-TEST_F(Diff, FaultsPrintNothing) {
-  expect_failure(kFailed, "nothing there", {"diff", tiny_model(), folder_.path() / "nowhere"});
-  expect_failure(kFailed, "no such file", {"diff", tiny_model(), tiny_model(), "--text", "/no/such/file"});
+TEST_F(Diff, WhatCannotBeComparedIsNoDifferenceAndPrintsNothing) {
+  expect_failure(kTrouble, "nothing there", {"diff", tiny_model(), folder_.path() / "nowhere"});
+  expect_failure(kTrouble, "no such file", {"diff", tiny_model(), tiny_model(), "--text", "/no/such/file"});
   expect_failure(kWrongUsage, "expected a text, got an empty file",
                  {"diff", tiny_model(), tiny_model(), "--text", folder_.write("empty", "")});
   expect_failure(kWrongUsage, "b is required", {"diff", tiny_model()});
   RunOptions options;
   options.stdout_file = "/dev/full";
-  expect_failure(kFailed, "[stdout]", {"diff", toy_model(), toy_model()}, options);
+  expect_failure(kTrouble, "[stdout]", {"diff", toy_model(), toy_model()}, options);
+  expect_failure(kTrouble, "[stdout]", {"diff", "--help"}, options);
 }
 
 }  // namespace
