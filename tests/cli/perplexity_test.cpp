@@ -1,4 +1,5 @@
 #include <cmath>
+#include <sstream>
 
 #include "cli/program.h"
 
@@ -33,14 +34,74 @@ TEST(Perplexity, EqualToTheExpectedLossOfTheValidationText) {
   EXPECT_EQ(result["windows"], kWindows);
 }
 
-TEST(Perplexity, JsonHasThreeFields) {
+TEST(Perplexity, JsonHasTheNumbersAndTheProtocol) {
   const TemporaryFolder folder;
   const auto ids = folder.write("ids", some_ids(64 * 3 + 1 + 40));
   const auto result =
       nlohmann::json::parse(output_of({"perplexity", "--ids-file", ids, "--json", "--model", toy_model()}));
-  EXPECT_EQ(result.size(), 3U);
   EXPECT_EQ(result["windows"], 3);
+  EXPECT_EQ(result["n_tokens"], 64 * 3);
   EXPECT_DOUBLE_EQ(result["perplexity"].get<double>(), std::exp(result["loss"].get<double>()));
+  EXPECT_DOUBLE_EQ(result["perplexity_stderr"].get<double>(),
+                   result["perplexity"].get<double>() * result["loss_stderr"].get<double>());
+  EXPECT_TRUE(result["bits_per_byte"].is_null()) << "the model has no tokenizer";
+  EXPECT_EQ(
+      result["protocol"],
+      nlohmann::json::parse(R"({"window": 64, "stride": 64, "bos": false, "n_ids": 233, "n_left_out": 40})"));
+  ASSERT_EQ(result["positions"].size(), 7U);
+  EXPECT_EQ(result["positions"][6]["end"], 64);
+}
+
+TEST(Perplexity, BitsAreThoseOfThePredictedBytes) {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int word_idx = 0; word_idx < 300; ++word_idx) text += word_idx % 2 == 0 ? " the" : " river";
+  const auto result = nlohmann::json::parse(output_of(
+      {"perplexity", "--text", folder.write("text", text), "--json", "--window", "100", "--stride", "50"}));
+  // Each word is a token. 1 + 100 + 3 * 50 of 300 fill windows, the first of which is read only.
+  EXPECT_EQ(result["n_tokens"], 250);
+  EXPECT_EQ(result["n_bytes"], 125 * 4 + 125 * 6);
+  EXPECT_EQ(result["protocol"]["n_left_out"], 49);
+  EXPECT_DOUBLE_EQ(result["bits_per_byte"].get<double>(),
+                   250 * result["loss"].get<double>() / std::log(2.0) / (125 * 4 + 125 * 6));
+}
+
+TEST(Perplexity, TheLossOfEachTokenIsWritten) {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int word_idx = 0; word_idx < 60; ++word_idx) text += " the \xf0\x9f\x8e\x89";
+  const auto file = folder.write("text", text);
+  const auto out = folder.path() / "tokens.jsonl";
+  const auto result = nlohmann::json::parse(
+      output_of({"perplexity", "--text", file, "--json", "--bos", "--window", "32", "--tokens", out}));
+  std::istringstream lines(read_file(out));
+  double sum = 0;
+  int n_lines = 0;
+  std::vector<std::string> texts;
+  for (std::string line; std::getline(lines, line); ++n_lines) {
+    const auto token = nlohmann::json::parse(line);
+    EXPECT_EQ(token["index"], n_lines);
+    EXPECT_EQ(token["position"], n_lines % 32);
+    sum += token["loss"].get<double>();
+    texts.push_back(token["text"]);
+  }
+  EXPECT_EQ(result["n_tokens"], n_lines);
+  EXPECT_EQ(texts.at(0), " the");
+  EXPECT_NE(std::ranges::find(texts, "\ufffd"), texts.end()) << "a part of a character";
+  EXPECT_NEAR(sum / n_lines, result["loss"].get<double>(), 1e-12);
+  expect_failure(kFailed, "no such folder",
+                 {"perplexity", "--text", file, "--tokens", (folder.path() / "no" / "tokens").string()});
+}
+
+TEST(Perplexity, WindowsOutOfRange) {
+  const TemporaryFolder folder;
+  const auto file = folder.write("ids", some_ids(600));
+  expect_failure(kWrongUsage, "window: expected a number from 1 to 512, got 513",
+                 {"perplexity", "--ids-file", file, "--window", "513"});
+  expect_failure(kWrongUsage, "stride: expected a number from 1 to 100, got 101",
+                 {"perplexity", "--ids-file", file, "--window", "100", "--stride", "101"});
+  expect_failure(kWrongUsage, "--window: expected a whole number",
+                 {"perplexity", "--ids-file", file, "--window", "x"});
 }
 
 TEST(Perplexity, TextIsItsTokens) {
@@ -59,6 +120,13 @@ TEST(Perplexity, TextOutputSaysWhatWasMeasured) {
   const std::string text = output_of({"perplexity", "--ids-file", ids, "--model", toy_model()});
   EXPECT_TRUE(text.starts_with("perplexity ")) << text;
   EXPECT_NE(text.find("over 1 window of 64 tokens\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n       32-63        32 "), std::string::npos) << text;
+  EXPECT_NE(
+      text.find(
+          "\nprotocol: window 64, stride 64, without <|startoftext|>; 64 of 65 tokens predicted, each once, "
+          "0 at the end left out; mean over tokens; "),
+      std::string::npos)
+      << text;
 }
 
 TEST(Perplexity, TooShort) {
