@@ -14,6 +14,7 @@
 #include "lille/logits_processors.h"
 #include "lille/model.h"
 #include "lille/model_args.h"
+#include "lille/multiple_choice.h"
 #include "lille/overflow.h"
 #include "lille/perplexity.h"
 #include "lille/prompt_cache.h"

@@ -197,6 +197,7 @@ void add_detokenize(CLI::App& program, const Environment& environment);
 void add_logits(CLI::App& program, const Environment& environment);
 void add_convert(CLI::App& program, const Environment& environment);
 void add_diff(CLI::App& program, const Environment& environment);
+void add_eval(CLI::App& program, const Environment& environment);
 void add_perplexity(CLI::App& program, const Environment& environment);
 void add_quantize(CLI::App& program, const Environment& environment);
 void add_verify(CLI::App& program, const Environment& environment);

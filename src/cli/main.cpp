@@ -71,6 +71,7 @@ int run(int argc, char** argv) {
   add_detokenize(program, environment);
   add_logits(program, environment);
   add_perplexity(program, environment);
+  add_eval(program, environment);
   add_convert(program, environment);
   add_quantize(program, environment);
   add_diff(program, environment);

@@ -235,7 +235,7 @@ inline const std::vector<std::string> kLongAnswer = {"--temperature", "0",  "--l
 
 /// Every command, in the order of the help.
 inline const std::vector<std::string> kCommands = {
-    "generate", "chat",     "batch", "info",   "tokenize", "detokenize", "logits",     "perplexity",
+    "generate", "chat",     "batch", "info",   "tokenize", "detokenize", "logits",     "perplexity", "eval",
     "convert",  "quantize", "diff",  "verify", "pull",     "models",     "completion", "man"};
 
 /// Expects that the program refuses: this exit code, nothing on stdout, one line on stderr that contains

@@ -8,6 +8,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cp "$root/README.md" "$folder"
 ln -s "$root/models" "$folder/models"
+ln -s "$root/tasks" "$folder/tasks"
 # A small model with float weights stands for the real one.
 ln -s "$root/tests/golden/mlx/toy" "$folder/lille-130m-base"
 cd "$folder"
