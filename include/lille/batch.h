@@ -22,7 +22,8 @@ struct BatchOptions {
 
 /// Answers to many prompts, a token of each at a time, in passes that all of them share. Prompts join and
 /// leave between passes. Each answer has the bits it would have alone.
-/// One thread uses it at a time, and nothing else uses its session meanwhile.
+/// One thread uses it at a time, and nothing else uses its session meanwhile. StreamOptions::drafter is not
+/// used: its passes have several rows already.
 /// Source: mlx_lm/generate.py BatchGenerator.
 class BatchGenerator {
  public:

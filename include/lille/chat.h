@@ -47,6 +47,7 @@ struct ChatReply {
   int64_t generation_tokens = 0;              ///< Generated, the end token included.
   double prompt_s = 0;                        ///< Seconds until the first token was known.
   double generation_tps = 0;                  ///< Generated tokens per second after the prompt.
+  DraftStats draft = {};                      ///< What StreamOptions::drafter did for it.
 };
 
 /// A chat with a model: the conversation, and the cache that keeps what was read of it. Each answer equals,

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lille/draft.h"
 #include "lille/logits_processors.h"
 #include "lille/model.h"
 #include "lille/overflow.h"
@@ -38,12 +39,21 @@ struct GenerateStepOptions {
   int64_t prefill_step_size = 128;  ///< Prompt tokens of one forward pass; results do not depend on it.
   std::function<void(int64_t n_processed, int64_t n_prompt)> prompt_progress_callback;  ///< May be empty.
   std::stop_token cancel;  ///< Looked at between blocks of the model.
+  /// Guesses tokens that a pass reads beside the last one; null: none. Answers do not depend on it. It serves
+  /// one answer at a time, outlives it, and BatchGenerator does not use it.
+  Drafter* drafter = nullptr;
+  int64_t num_draft_tokens = 8;  ///< Most guesses for one pass, from 1 to kMaxDraftTokens.
+  /// As many guesses as give most tokens a second, by time measured so far, none where that is fastest.
+  /// Otherwise always num_draft_tokens.
+  bool adaptive_draft = true;
 };
 
 /// One generated token.
 struct GenerateStepResult {
   int32_t token = 0;                ///< Its id.
   std::span<const float> logprobs;  ///< (vocab_size), before the sampler's filters; valid until the next step
+  bool from_draft = false;          ///< The drafter had guessed it.
+  DraftStats draft = {};            ///< Up to this token.
 };
 
 /// Tokens one by one, without end tokens or text: mlx-lm's generator of the same name.
@@ -60,8 +70,10 @@ class GenerateStep {
 
   /// The next token, or nothing after max_tokens or at the end of the context. The first call reads the
   /// prompt.
-  /// @throws Error(kCanceled); Error(kInvalidArgument) if all logits are NaN or -infinity; whatever the
-  ///   progress callback or a processor throws. The next call repeats the pass.
+  /// @throws Error(kCanceled); Error(kInvalidArgument) if all logits are NaN or -infinity, or for a drafted
+  /// id
+  ///   outside the vocabulary; whatever the progress callback, a processor or the drafter throws. The next
+  ///   call repeats the pass.
   std::optional<GenerateStepResult> next();
   /// Whether next() would give a token: max_tokens is not reached and the context has room.
   bool has_next() const noexcept;
@@ -115,6 +127,8 @@ struct GenerationResponse {
   double prompt_s = 0;                     ///< Seconds until the first token was known.
   int64_t generation_tokens = 0;           ///< Tokens generated so far, the end token included.
   double generation_tps = 0;               ///< Generated tokens per second after the prompt.
+  bool from_draft = false;                 ///< The drafter had guessed the token.
+  DraftStats draft = {};                   ///< Of the answer up to this token.
   std::optional<FinishReason> finish_reason;  ///< In the last response only.
   std::string stop;                           ///< The stop string that ended the answer; empty if none did.
 };

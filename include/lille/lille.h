@@ -8,6 +8,7 @@
 #include "lille/defaults.h"
 #include "lille/diff.h"
 #include "lille/divergence.h"
+#include "lille/draft.h"
 #include "lille/error.h"
 #include "lille/generate.h"
 #include "lille/hub.h"

@@ -86,6 +86,8 @@ GenerationResponse Answer::add(const std::optional<GenerateStepResult>& step, bo
     ++n_generated_;
     response.token = step->token;
     response.logprobs = step->logprobs;
+    response.from_draft = step->from_draft;
+    response.draft = step->draft;
     response.logprob = step->logprobs[static_cast<std::size_t>(step->token)];
     response.top_logprobs = top_logprobs(step->logprobs, n_top_logprobs_);
     is_stopped = step->token == eos_token_id_ || step->token == user_token_id_;

@@ -156,6 +156,7 @@ ChatReply ChatSession::generate_answer(StreamOptions options, const OnResponse& 
     reply.generation_tokens = response->generation_tokens;
     reply.prompt_s = response->prompt_s;
     reply.generation_tps = response->generation_tps;
+    reply.draft = response->draft;
     if (on_response) on_response(*response);
   }
   return reply;

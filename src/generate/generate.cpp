@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "generate/answer.h"
 #include "generate/sequence.h"
+#include "generate/speculative.h"
 
 namespace lille {
 
@@ -16,11 +17,12 @@ void check_vocabulary(const Tokenizer& tokenizer, const ModelArgs& args) {
 
 struct GenerateStep::State {
   Session& session;
+  Speculation speculation;
   Sequence sequence;
 };
 
 GenerateStep::GenerateStep(Session& session, std::span<const int32_t> prompt, GenerateStepOptions options)
-    : state_(new State{session, Sequence(session, prompt, std::move(options))}) {}
+    : state_(new State{session, Speculation(options), Sequence(session, prompt, std::move(options))}) {}
 
 GenerateStep::~GenerateStep() = default;
 GenerateStep::GenerateStep(GenerateStep&&) noexcept = default;
@@ -29,10 +31,12 @@ bool GenerateStep::has_next() const noexcept { return state_->sequence.has_next(
 
 std::optional<GenerateStepResult> GenerateStep::next() {
   Sequence& sequence = state_->sequence;
+  if (const std::optional<GenerateStepResult> step = sequence.accept_drafted()) return step;
   while (sequence.has_pending()) {
-    const BatchItem item = sequence.pending();
+    const BatchItem item = state_->speculation.pending(sequence);
     const Logits logits =
         state_->session.forward(std::span(&item, 1), {sequence.options().cancel, {}, nullptr});
+    state_->speculation.end_pass();
     if (const std::optional<GenerateStepResult> step = sequence.accept(logits.values)) return step;
   }
   return std::nullopt;

@@ -62,6 +62,13 @@ struct ModelOptions {
   int64_t threads = 0;
 };
 
+/// What guesses tokens for one answer, as a user says it.
+struct DraftOptions {
+  std::string draft;
+  std::optional<int64_t> num_draft_tokens;
+  std::optional<bool> adaptive_draft;
+};
+
 /// How a command that runs the model computes.
 struct ComputeOptions {
   bool exact = false;
@@ -207,6 +214,24 @@ void visit_options(Options& options, Visitor&& visit) {
           "Compute with activations in float32; otherwise those that meet quantised weights are rounded "
           "to 8 bits, which is faster."},
       options.exact);
+}
+
+/// Calls visit(const OptionSpec&, field&) for each option of a DraftOptions.
+template <typename Options, typename Visitor>
+requires std::is_same_v<std::remove_const_t<Options>, DraftOptions>
+void visit_options(Options& options, Visitor&& visit) {
+  visit(OptionSpec{"draft", "draft_model", "MODEL|lookup",
+                   "Guess tokens and check several in one pass, which gives the same answer sooner: with a "
+                   "smaller model of the same tokenizer, named as for --model, or with lookup, by what "
+                   "followed the last words before. It goes off where it does not pay."},
+        options.draft);
+  visit(OptionSpec{"num_draft_tokens", "", "N", "Most tokens that --draft guesses at a time. Default: 8.", 1,
+                   kMaxDraftTokens},
+        options.num_draft_tokens);
+  visit(OptionSpec{"adaptive_draft", "", "",
+                   "Guess as many as give most tokens a second by measured times, or none; else always "
+                   "--num-draft-tokens. Default: yes."},
+        options.adaptive_draft);
 }
 
 /// Calls visit(const OptionSpec&, field&) for each option of a BatchOptions.

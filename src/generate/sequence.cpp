@@ -40,8 +40,9 @@ void check_reuse(const Session& session, const PromptCache& cache, int64_t n_kep
 }  // namespace
 
 Sequence::Sequence(const Session& session, std::span<const int32_t> prompt, GenerateStepOptions options)
-    : options_(std::move(options)),
-      sampler_(options_.sampler ? *options_.sampler : make_sampler({}, session.model().args().vocab_size)),
+    : vocab_size_(session.model().args().vocab_size),
+      options_(std::move(options)),
+      sampler_(options_.sampler ? *options_.sampler : make_sampler({}, vocab_size_)),
       random_(options_.seed) {
   check_options(options_);
   if (options_.prompt_cache == nullptr) own_cache_.emplace(session.model());
@@ -65,7 +66,26 @@ bool Sequence::has_pending() const noexcept {
   return has_next() || (options_.max_tokens == 0 && !own_cache_ && n_processed_ < tokens_.size());
 }
 
-BatchItem Sequence::pending() noexcept {
+int64_t Sequence::n_draftable() const noexcept {
+  if (reads_prompt() || !has_next()) return 0;
+  // Of the tokens that may still come the pass gives one more than it has drafted ones.
+  return std::min(options_.max_tokens - n_generated_, cache().capacity() - cache().offset()) - 1;
+}
+
+DraftRequest Sequence::draft_request(int64_t n_tokens) const {
+  return {tokens_, n_tokens, sampler_, random_, options_.cancel};
+}
+
+BatchItem Sequence::pending(std::span<const int32_t> draft) {
+  ahead_.draft.clear();
+  ahead_.n_rows_taken = 0;
+  if (!draft.empty()) {
+    ahead_.draft.assign(draft.begin(), draft.end());
+    read_ = {tokens_.back()};
+    read_.insert(read_.end(), draft.begin(), draft.end());
+    n_pending_ = 1;
+    return {read_, &cache(), LogitsFor::kAll};
+  }
   const std::size_t n_waiting = tokens_.size() - n_processed_;
   n_pending_ = std::min(static_cast<std::size_t>(options_.prefill_step_size), n_waiting);
   return {std::span(tokens_).subspan(n_processed_, n_pending_), &cache(),
@@ -73,6 +93,34 @@ BatchItem Sequence::pending() noexcept {
 }
 
 std::optional<GenerateStepResult> Sequence::accept(std::span<const float> logits) {
+  const std::size_t n_drafted = ahead_.draft.size();
+  if (n_drafted > 0) {
+    const std::span<const float> drafted = logits.subspan(static_cast<std::size_t>(vocab_size_));
+    ahead_.logits.assign(drafted.begin(), drafted.end());
+    ahead_.n_updates = Access::n_updates(cache());
+    cache().trim(static_cast<int64_t>(n_drafted));
+    logits = logits.first(static_cast<std::size_t>(vocab_size_));
+  }
+  return take_or_undo(logits);
+}
+
+std::optional<GenerateStepResult> Sequence::accept_drafted() {
+  const std::size_t row_idx = ahead_.n_rows_taken;
+  if (row_idx == 0 || !has_next() || !is_drafted(row_idx - 1, tokens_.back())) return std::nullopt;
+  // A caller who let the cache read something else in between gets the token from a pass of its own.
+  if (Access::n_updates(cache()) != ahead_.n_updates) return std::nullopt;
+  if (options_.cancel.stop_requested()) raise(ErrorCode::kCanceled, "[generate] canceled by the caller");
+  n_pending_ = 1;
+  Access::restore(cache(), tokens_.back());
+  const auto vocab_size = static_cast<std::size_t>(vocab_size_);
+  return take_or_undo(std::span(ahead_.logits).subspan((row_idx - 1) * vocab_size, vocab_size));
+}
+
+bool Sequence::is_drafted(std::size_t row_idx, int32_t token) const noexcept {
+  return row_idx < ahead_.draft.size() && ahead_.draft[row_idx] == token;
+}
+
+std::optional<GenerateStepResult> Sequence::take_or_undo(std::span<const float> logits) {
   const RandomState random = random_;
   try {
     return take(logits);
@@ -99,7 +147,14 @@ std::optional<GenerateStepResult> Sequence::take(std::span<const float> logits) 
     tokens_.push_back(token);
     n_shown_ = tokens_.size() - 1;
     ++n_generated_;
-    step = {token, logprobs_};
+    const bool from_draft = is_drafted(ahead_.n_rows_taken, token);
+    if (ahead_.n_rows_taken == 0) {
+      ++stats_.n_passes;
+      stats_.n_drafted += static_cast<int64_t>(ahead_.draft.size());
+    }
+    if (from_draft) ++stats_.n_accepted;
+    ++ahead_.n_rows_taken;
+    step = {token, logprobs_, from_draft, stats_};
   }
   n_processed_ = n_processed;
   return step;

@@ -28,27 +28,54 @@ class Sequence {
 
   /// What the next pass reads: tokens that the cache does not hold yet, at most prefill_step_size of them.
   /// They ask for logits only if they are the last ones. Valid until accept().
-  BatchItem pending() noexcept;
+  /// @param draft  read behind them to save passes; at most n_draftable() tokens.
+  BatchItem pending(std::span<const int32_t> draft = {});
+
+  /// How many drafted tokens could become tokens of the answer in the next pass.
+  int64_t n_draftable() const noexcept;
+
+  /// What a drafter is asked for up to n_tokens tokens; valid until the sequence changes.
+  DraftRequest draft_request(int64_t n_tokens) const;
 
   /// Takes the result of a pass that read pending().
-  /// @param logits  (vocab_size) of the last token if pending() asked for them, else empty.
+  /// @param logits  (1 + drafted tokens, vocab_size), from the last token that is not drafted on, if
+  ///   pending() asked for them, else empty.
   /// @return the next token if there were logits; its logprobs are valid until the next call.
   /// @throws Error(kInvalidArgument) if all logits are NaN or -infinity; whatever the progress callback
   ///   or a processor throws. The sequence, its cache too, is then as before the pass: pending() is the same
   ///   again.
   std::optional<GenerateStepResult> accept(std::span<const float> logits);
 
+  /// The next token, if the last pass read it as a drafted one. To a caller the cache grows with the tokens
+  /// that are handed out, as it does without drafts.
+  /// @throws Error as accept(), and Error(kCanceled). The next call repeats the step.
+  std::optional<GenerateStepResult> accept_drafted();
+
   /// Forgets a pass that read pending() and whose result was not taken.
   void withdraw() noexcept;
 
   const GenerateStepOptions& options() const noexcept { return options_; }
+  const DraftStats& draft_stats() const noexcept { return stats_; }
+  int64_t vocab_size() const noexcept { return vocab_size_; }
 
  private:
+  // What the last pass read behind the pending token. Its rows become tokens one by one, as they are asked
+  // for, so that processors and random numbers see what they would see without it.
+  struct Lookahead {
+    std::vector<int32_t> draft;
+    std::vector<float> logits;     // (draft.size(), vocab_size): of what follows each
+    std::size_t n_rows_taken = 0;  // of the pass: the first row, too
+    uint64_t n_updates = 0;        // of the cache after the pass
+  };
+
+  std::optional<GenerateStepResult> take_or_undo(std::span<const float> logits);
   std::optional<GenerateStepResult> take(std::span<const float> logits);
+  bool is_drafted(std::size_t row_idx, int32_t token) const noexcept;
 
   PromptCache& cache() noexcept { return own_cache_ ? *own_cache_ : *options_.prompt_cache; }
   const PromptCache& cache() const noexcept { return own_cache_ ? *own_cache_ : *options_.prompt_cache; }
 
+  int64_t vocab_size_;
   GenerateStepOptions options_;
   std::optional<PromptCache> own_cache_;  // unless options_.prompt_cache is there
   Sampler sampler_;
@@ -59,6 +86,9 @@ class Sequence {
   std::size_t n_cached_ = 0;     // of tokens_: those in the cache from the beginning
   std::size_t n_shown_ = 0;      // of tokens_: those that the processors have seen
   int64_t n_generated_ = 0;
+  Lookahead ahead_;
+  std::vector<int32_t> read_;  // the pending token and the draft
+  DraftStats stats_;
   std::vector<float> logprobs_;   // (vocab_size) handed out
   std::vector<float> choosable_;  // (vocab_size) overwritten by the sampler
 };

@@ -24,6 +24,11 @@ struct Access {
   static void append(PromptCache& cache, std::span<const int32_t> tokens, std::string_view kernels);
   /// Makes every layer, wherever it stands, and the tokens end at `offset`, which is none of the future's.
   static void rewind(PromptCache& cache, int64_t offset) noexcept;
+  /// Takes back that the next token was forgotten; its keys and values are still where they were written, as
+  /// n_updates() tells.
+  static void restore(PromptCache& cache, int32_t token);
+  /// How often keys and values were written.
+  static uint64_t n_updates(const PromptCache& cache) noexcept;
 };
 
 /// What a Session owns.

@@ -27,6 +27,7 @@ KVCache::View KVCache::update_and_fetch(ops::Rows keys, ops::Rows values) {
   append(keys_.data(), keys);
   append(values_.data(), values);
   offset_ += keys.n_rows;
+  ++n_updates_;
   return {keys_.data(), values_.data()};
 }
 
@@ -62,6 +63,7 @@ void KVCache::assign(int64_t n_tokens, std::span<const std::byte> keys, std::spa
     std::memcpy(values_.data() + head_idx * stride, values.data() + head_idx * head_bytes, head_bytes);
   }
   offset_ = n_tokens;
+  ++n_updates_;
 }
 
 int64_t KVCache::trim(int64_t n_tokens) noexcept {
@@ -97,6 +99,13 @@ void Access::rewind(PromptCache& cache, int64_t offset) noexcept {
   cache.tokens_.resize(std::min(cache.tokens_.size(), static_cast<std::size_t>(offset)));
   if (offset == 0) cache.kernels_.clear();
 }
+
+void Access::restore(PromptCache& cache, int32_t token) {
+  cache.tokens_.push_back(token);
+  for (KVCache& layer : cache.layers_) layer.restore(1);
+}
+
+uint64_t Access::n_updates(const PromptCache& cache) noexcept { return cache.layers_.front().n_updates(); }
 
 CacheType PromptCache::type() const noexcept {
   return layers_.front().kind() == kernels::FloatKind::kBF16 ? CacheType::kBF16 : CacheType::kF32;

@@ -45,6 +45,13 @@ class KVCache {
   /// Forgets the last n_tokens tokens, or all if there are fewer; returns how many it forgot.
   int64_t trim(int64_t n_tokens) noexcept;
 
+  /// Takes back that trim() forgot the next n_tokens tokens. Nothing may have been written since, which
+  /// n_updates() tells.
+  void restore(int64_t n_tokens) noexcept { offset_ += n_tokens; }
+
+  /// How often keys and values were written.
+  uint64_t n_updates() const noexcept { return n_updates_; }
+
  private:
   void append(std::byte* target, ops::Rows rows) const;
   std::span<const std::byte> held(const AlignedBuffer<std::byte>& all, int64_t head_idx) const noexcept;
@@ -55,6 +62,7 @@ class KVCache {
   kernels::FloatKind kind_;
   int64_t element_bytes_;
   int64_t offset_ = 0;
+  uint64_t n_updates_ = 0;
   AlignedBuffer<std::byte> keys_;
   AlignedBuffer<std::byte> values_;
 };

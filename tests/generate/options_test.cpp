@@ -40,7 +40,9 @@ TEST(Options, EveryOptionHasAHelpAndANameOfItsOwn) {
   visit_options(compute, check);
   BatchOptions batch;
   visit_options(batch, check);
-  EXPECT_EQ(names.size(), 28u);
+  DraftOptions draft;
+  visit_options(draft, check);
+  EXPECT_EQ(names.size(), 32u);
 }
 
 template <typename Edit>
