@@ -10,6 +10,7 @@
 #include "base/terminal.h"
 #include "cli/chat_input.h"
 #include "cli/cli.h"
+#include "cli/draft.h"
 
 namespace lille::cli {
 namespace {
@@ -30,6 +31,7 @@ struct ChatArguments {
   ModelOptions model;
   ComputeOptions compute;
   GenerationOptions generation;
+  DraftOptions draft;
   bool no_history = false;
   bool verbose = false;
 };
@@ -152,6 +154,8 @@ class Chat {
                       "tokens/s",
                       reply.prompt_tokens - reply.cached_tokens, reply.cached_tokens, reply.prompt_s,
                       reply.generation_tokens, reply.generation_tps));
+    if (manner_.is_verbose && options_.drafter != nullptr)
+      notes_.say(draft_text(reply.draft, reply.generation_tokens));
   }
 
   ChatSession chat_;
@@ -179,6 +183,7 @@ class PlainLines {
 
 void run_chat(const ChatArguments& arguments, const Environment& environment) {
   check_ranges(arguments.generation);
+  check_ranges(arguments.draft);
   if (arguments.generation.overflow == overflow_name(Overflow::kTruncateLeft))
     raise(ErrorCode::kInvalidArgument,
           "--overflow: expected trim-turns or error, got {}. Hint: a chat is cut between turns only",
@@ -190,6 +195,8 @@ void run_chat(const ChatArguments& arguments, const Environment& environment) {
   StreamOptions options =
       make_stream_options(arguments.generation, load_generation_defaults(model.path()), tokenizer);
   if (!arguments.generation.seed) options.seed = std::random_device()();
+  const Draft draft(arguments.draft, session, tokenizer, arguments.compute, environment);
+  draft.use_for(options);
 
   const bool is_typed = stdin_is_terminal() && (stdout_is_terminal() || stderr_is_terminal());
   Manner manner;
@@ -228,6 +235,7 @@ void add_chat(CLI::App& program, const Environment& environment) {
   add_options(*command, arguments->model);
   add_options(*command, arguments->compute);
   add_options(*command, arguments->generation);
+  add_options(*command, arguments->draft);
   // They are for programs, which call generate --json.
   for (const char* flag : {"--logprobs", "--top-logprobs"}) command->remove_option(command->get_option(flag));
   command->add_flag("--no-history", arguments->no_history, "Forget the lines you type when the chat ends.");

@@ -7,6 +7,7 @@
 #include "base/terminal.h"
 #include "cli/answer.h"
 #include "cli/cli.h"
+#include "cli/draft.h"
 
 namespace lille::cli {
 namespace {
@@ -16,6 +17,7 @@ struct GenerateArguments {
   ModelOptions model;
   ComputeOptions compute;
   GenerationOptions generation;
+  DraftOptions draft;
   std::optional<std::string> prompt_cache;
   bool json = false;
   bool verbose = false;
@@ -44,13 +46,14 @@ WholeAnswer collect(StreamGenerate& stream, const GenerateArguments& arguments) 
   return answer;
 }
 
-void print_json(const WholeAnswer& answer, const GenerationOptions& options, uint64_t seed,
+void print_json(const WholeAnswer& answer, const GenerationOptions& options, uint64_t seed, bool has_draft,
                 const Tokenizer& tokenizer) {
   nlohmann::ordered_json object = answer_json(answer, options, seed, tokenizer);
   object["cached_tokens"] = answer.last.n_cached_tokens;
   object["prompt_tps"] = answer.last.prompt_tps;
   object["prompt_s"] = answer.last.prompt_s;
   object["generation_tps"] = answer.last.generation_tps;
+  if (has_draft) object["draft"] = draft_json(answer.last.draft, answer.last.generation_tokens);
   object["peak_memory_bytes"] = peak_memory_bytes();
   print(json_text(object, 2) + "\n");
 }
@@ -85,6 +88,7 @@ PromptCache open_prompt_cache(const std::filesystem::path& path, const Session& 
 
 void check_arguments(const GenerateArguments& arguments) {
   check_ranges(arguments.generation);
+  check_ranges(arguments.draft);
   if (arguments.prompt_cache) check_prompt_cache_path(*arguments.prompt_cache);
   const GenerationOptions& options = arguments.generation;
   if (!arguments.json && wants_logprobs(options))
@@ -102,6 +106,8 @@ void run_generate(const GenerateArguments& arguments, const Environment& environ
   StreamOptions options = make_stream_options(arguments.generation, defaults, tokenizer);
   if (!arguments.generation.seed) options.seed = std::random_device()();
   const uint64_t seed = options.seed;
+  const Draft draft(arguments.draft, session, tokenizer, arguments.compute, environment);
+  draft.use_for(options);
 
   std::optional<PromptCache> cache;
   if (arguments.prompt_cache) {
@@ -117,12 +123,13 @@ void run_generate(const GenerateArguments& arguments, const Environment& environ
     print(fmt::format("\x1b[1m{}\x1b[0m", arguments.prompt));
   const WholeAnswer answer = collect(stream, arguments);
   if (arguments.json)
-    print_json(answer, arguments.generation, seed, tokenizer);
+    print_json(answer, arguments.generation, seed, bool{draft}, tokenizer);
   else
     print("\n");
   if (cache) save_prompt_cache(*arguments.prompt_cache, *cache);
   tell_dropped(answer.last);
   if (arguments.verbose) tell_speed(answer.last, session, seed);
+  if (arguments.verbose && draft) note(draft_text(answer.last.draft, answer.last.generation_tokens));
 }
 
 }  // namespace
@@ -135,6 +142,7 @@ void add_generate(CLI::App& program, const Environment& environment) {
   add_options(*command, arguments->model);
   add_options(*command, arguments->compute);
   add_options(*command, arguments->generation);
+  add_options(*command, arguments->draft);
   command
       ->add_option("--prompt-cache", arguments->prompt_cache,
                    "Do not read again what this file has of the prompt; afterwards it holds this prompt and "
