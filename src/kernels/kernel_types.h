@@ -12,6 +12,11 @@ enum class WeightKind {
   kBF16,
   kAffine,  ///< MLX: codes of 2, 3, 4, 5, 6 or 8 bits; a scale and a bias for each group, in arrays of their
             ///< own.
+  /// kAffine with codes of 8 or 4 bits in panels of kPackedOuts outputs, which products read in the order of
+  /// addresses. A panel is its groups one after the other; a group is the codes of four columns after four,
+  /// output by output (8 bits: a byte each; 4 bits: two such sets in a byte, the first in the low halves),
+  /// then its scales and its biases.
+  kPacked,
   // GGUF's blocks: codes and scales together (kernels/block_formats.h).
   kQ8_0,
   kQ4_0,
@@ -34,10 +39,11 @@ struct WeightMatrix {
   const void* data = nullptr;
   int64_t n_out = 0;
   int64_t n_in = 0;
-  // Only for kAffine: weight = scale * code + bias, rounded once to float32 (one fused multiply-add).
+  // Only for kAffine and kPacked: weight = scale * code + bias, rounded once to float32 (one fused
+  // multiply-add).
   int64_t bits = 0;              ///< Bits of a code.
-  const void* scales = nullptr;  ///< (n_out, n_in / group_size)
-  const void* biases = nullptr;  ///< (n_out, n_in / group_size)
+  const void* scales = nullptr;  ///< (n_out, n_in / group_size); null for kPacked, whose panels have them.
+  const void* biases = nullptr;  ///< (n_out, n_in / group_size); null for kPacked.
   FloatKind scale_kind = FloatKind::kF32;
   int64_t group_size = 0;  ///< 32, 64 or 128; divides n_in.
 };
@@ -63,22 +69,25 @@ inline constexpr int64_t kQ8Padding = 64;
 /// Blocks whose largest |x| is below this become zeros: 127 divided by it is still finite.
 inline constexpr float kQ8Smallest = 0x1p-100f;
 
-/// Rows of activations (n_rows, n_in) rounded to 8 bits: x = scale * code within each block of kQ8Block.
+/// Rows of activations (n_rows, n_in) rounded to 8 bits: x = scale * code within each block of kQ8Block. What
+/// belongs to blocks stands block by block, so that the rows of a tile stand together.
 struct Q8Rows {
-  int8_t* codes = nullptr;  ///< (n_rows, code_stride), from -127 to 127
-  int64_t code_stride = 0;  ///< n_in rounded up to a multiple of kQ8Padding.
-  float* scales = nullptr;  ///< (n_rows, n_in / kQ8Block); NaN for a block with NaN or infinity.
-  int32_t* sums = nullptr;  ///< (n_rows, n_in / kQ8Block): the sum of a block's codes.
-  /// (n_rows, n_in / group_size): the sum of scale * sum over the blocks of a group, for weights with biases.
+  int8_t* codes = nullptr;   ///< (n_rows, code_stride), from -127 to 127
+  int64_t code_stride = 0;   ///< n_in rounded up to a multiple of kQ8Padding.
+  int64_t block_stride = 0;  ///< From the values of one block to those of the next; at least n_rows.
+  float* scales = nullptr;   ///< (n_in / kQ8Block, n_rows); NaN for a block with NaN or infinity.
+  int32_t* sums = nullptr;   ///< (n_in / kQ8Block, n_rows): the sum of a block's codes.
+  /// (n_in / group_size, n_rows): the sum of scale * sum over the blocks of a group, for weights with biases.
   float* group_sums = nullptr;
 
   /// The same from row `row` on.
-  Q8Rows from(int64_t row, int64_t n_in, int64_t group_size) const noexcept {
-    const int64_t n_blocks = n_in / kQ8Block;
-    return {codes + row * code_stride, code_stride, scales + row * n_blocks, sums + row * n_blocks,
-            group_sums + row * (n_in / group_size)};
+  Q8Rows from(int64_t row) const noexcept {
+    return {codes + row * code_stride, code_stride, block_stride, scales + row, sums + row, group_sums + row};
   }
 };
+
+/// Outputs of a panel of WeightKind::kPacked.
+inline constexpr int64_t kPackedOuts = 16;
 
 /// Columns [out_begin, out_end) of out = x * W^T for rows of 8-bit activations and a matrix of codes.
 struct MatmulQ8Args {

@@ -40,13 +40,17 @@ T* grown(std::vector<T>& buffer, int64_t n) {
 kernels::Q8Rows quantize(Device& device, Rows x, int64_t group_size) {
   const int64_t n_blocks = x.n_cols / kernels::kQ8Block;
   const int64_t stride = (x.n_cols + kernels::kQ8Padding - 1) / kernels::kQ8Padding * kernels::kQ8Padding;
-  const kernels::Q8Rows rows = {grown(device.q8.codes, x.n_rows * stride), stride,
-                                grown(device.q8.scales, x.n_rows * n_blocks),
-                                grown(device.q8.sums, x.n_rows * n_blocks),
-                                grown(device.q8.group_sums, x.n_rows * (x.n_cols / group_size))};
+  // Not a power of two: values of one row would then compete for the same lines of a cache.
+  const int64_t block_stride = x.n_rows == 1 ? 1 : (x.n_rows / 16 | 1) * 16 + 16;
+  const kernels::Q8Rows rows = {grown(device.q8.codes, x.n_rows * stride),
+                                stride,
+                                block_stride,
+                                grown(device.q8.scales, block_stride * n_blocks),
+                                grown(device.q8.sums, block_stride * n_blocks),
+                                grown(device.q8.group_sums, block_stride * (x.n_cols / group_size))};
   for_row_ranges(device, x.n_rows, x.n_cols, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
-      device.kernels.quantize_q8(rows.from(row, x.n_cols, group_size), x.row(row), x.n_cols, group_size);
+      device.kernels.quantize_q8(rows.from(row), x.row(row), x.n_cols, group_size);
   });
   return rows;
 }

@@ -66,7 +66,7 @@ inline OddBytes encode_floats(const std::vector<float>& values, FloatKind kind) 
   return encoded;
 }
 
-/// How a matrix of a test is stored; the last three for kAffine only.
+/// How a matrix of a test is stored; the last three for kAffine and kPacked only.
 struct Storage {
   WeightKind kind = WeightKind::kF32;
   FloatKind scale_kind = FloatKind::kF32;
@@ -83,15 +83,25 @@ inline constexpr int64_t kAffineBits[] = {2, 3, 4, 5, 6, 8};
 
 inline std::string storage_text(const Storage& storage) {
   std::string text(weight_kind_name(storage.kind));
-  if (storage.kind == WeightKind::kAffine)
+  if (storage.group_size != 0)
     text += " bits " + std::to_string(storage.bits) + " group " + std::to_string(storage.group_size) +
             " scales " + std::to_string(static_cast<int>(storage.scale_kind));
   return text;
 }
 
+/// Every way of packing.
+inline std::vector<Storage> packed_storages() {
+  std::vector<Storage> storages;
+  for (const int64_t bits : {4, 8})
+    for (const FloatKind scale_kind : {FloatKind::kF32, FloatKind::kF16, FloatKind::kBF16})
+      for (const int64_t group_size : {32, 64, 128})
+        storages.push_back({WeightKind::kPacked, scale_kind, group_size, bits});
+  return storages;
+}
+
 /// Whether rows of n_in can be stored so.
 inline bool fits(const Storage& storage, int64_t n_in) {
-  return n_in % (storage.kind == WeightKind::kAffine ? storage.group_size : block_weights(storage.kind)) == 0;
+  return n_in % (storage.group_size != 0 ? storage.group_size : block_weights(storage.kind)) == 0;
 }
 
 /// A random matrix at odd addresses.
@@ -126,6 +136,21 @@ inline OddBytes random_blocks(WeightKind kind, int64_t n_weights, uint32_t seed)
   return blocks;
 }
 
+/// Random codes, small scales and biases, panel by panel.
+inline OddBytes random_panels(const WeightMatrix& view, uint32_t seed) {
+  const int64_t n_panels = (view.n_out + kPackedOuts - 1) / kPackedOuts;
+  const int64_t n_groups = n_panels * (view.n_in / view.group_size);
+  OddBytes panels = random_bytes(static_cast<std::size_t>(n_panels * packed_panel_bytes(view)), seed);
+  OddBytes floats = encode_floats(
+      random_floats(static_cast<std::size_t>(2 * kPackedOuts * n_groups), seed + 1, 0.01f), view.scale_kind);
+  const auto float_part = static_cast<std::size_t>(2 * kPackedOuts * float_bytes(view.scale_kind));
+  const auto group_bytes = static_cast<std::size_t>(packed_group_bytes(view));
+  for (std::size_t group = 0; group < static_cast<std::size_t>(n_groups); ++group)
+    std::memcpy(panels.data() + (group + 1) * group_bytes - float_part, floats.data() + group * float_part,
+                float_part);
+  return panels;
+}
+
 inline OddMatrix random_matrix(const Storage& storage, int64_t n_out, int64_t n_in, uint32_t seed) {
   OddMatrix matrix;
   matrix.view = {.kind = storage.kind,
@@ -145,6 +170,8 @@ inline OddMatrix random_matrix(const Storage& storage, int64_t n_out, int64_t n_
     matrix.biases = encode_floats(random_floats(n_groups, seed + 2), storage.scale_kind);
     matrix.view.scales = matrix.scales.data();
     matrix.view.biases = matrix.biases.data();
+  } else if (storage.kind == WeightKind::kPacked) {
+    matrix.data = random_panels(matrix.view, seed);
   } else if (is_block_kind(storage.kind)) {
     matrix.data = random_blocks(storage.kind, n_out * n_in, seed);
   } else {

@@ -28,9 +28,10 @@ OwnedQ8Rows quantize(const KernelTable& table, const std::vector<float>& x, int6
   rows.scales.assign(static_cast<std::size_t>(n_rows * (n_in / kQ8Block)), kUntouched);
   rows.sums.assign(rows.scales.size(), 99);
   rows.group_sums.assign(static_cast<std::size_t>(n_rows * (n_in / group_size)), kUntouched);
-  rows.view = {rows.codes.data(), stride, rows.scales.data(), rows.sums.data(), rows.group_sums.data()};
+  rows.view = {rows.codes.data(),  stride,           n_rows,
+               rows.scales.data(), rows.sums.data(), rows.group_sums.data()};
   for (int64_t row = 0; row < n_rows; ++row)
-    table.quantize_q8(rows.view.from(row, n_in, group_size), x.data() + row * n_in, n_in, group_size);
+    table.quantize_q8(rows.view.from(row), x.data() + row * n_in, n_in, group_size);
   return rows;
 }
 
@@ -71,6 +72,24 @@ void check_matrix(const KernelTable& table, const Storage& storage, int64_t n_in
                                    storage_text(storage), n_in, n_rows, begin, end));
       if (::testing::Test::HasFatalFailure()) return;
     }
+}
+
+// Where the codes stand among the bytes of a matrix: in [begin, end) of each period.
+struct CodeBytes {
+  int64_t n_bytes;
+  int64_t period;
+  int64_t begin;
+  int64_t end;
+};
+
+CodeBytes code_bytes(const WeightMatrix& matrix) {
+  const int64_t n_bytes = row_bytes(matrix) * kOuts;
+  if (matrix.kind == WeightKind::kAffine) return {n_bytes, n_bytes, 0, n_bytes};
+  if (matrix.kind == WeightKind::kPacked)
+    return {(kOuts + kPackedOuts - 1) / kPackedOuts * packed_panel_bytes(matrix), packed_group_bytes(matrix),
+            0, kPackedOuts * matrix.group_size * matrix.bits / 8};
+  return {n_bytes, block_bytes(matrix.kind), matrix.kind == WeightKind::kQ8_0 ? 2 : 4,
+          block_bytes(matrix.kind)};
 }
 
 using MatmulQ8 = EveryTable;
@@ -125,6 +144,14 @@ TEST_P(MatmulQ8, AffineWeightsGiveTheReferencesBits) {
         }
 }
 
+TEST_P(MatmulQ8, PackedWeightsGiveTheReferencesBits) {
+  for (const Storage& storage : packed_storages())
+    for (const int64_t n_in : {32, 64, 96, 128, 256, 640}) {
+      if (!fits(storage, n_in) || (n_in > 128 && storage.scale_kind != FloatKind::kBF16)) continue;
+      ASSERT_NO_FATAL_FAILURE(check_matrix(table(), storage, n_in, n_in == 96 ? 29 : 6));
+    }
+}
+
 TEST_P(MatmulQ8, BlocksGiveTheReferencesBits) {
   for (const WeightKind kind : kBlockKinds) {
     if (!takes_q8(kind)) continue;
@@ -138,16 +165,15 @@ TEST_P(MatmulQ8, BlocksGiveTheReferencesBits) {
 TEST_P(MatmulQ8, TheOutermostCodesAreSummedExactly) {
   std::vector<Storage> storages = {{.kind = WeightKind::kQ8_0}, {.kind = WeightKind::kQ5_1}};
   for (const int64_t bits : kAffineBits) storages.push_back({WeightKind::kAffine, FloatKind::kF32, 64, bits});
+  for (const Storage& packed : packed_storages()) storages.push_back(packed);
   for (const Storage& storage : storages)
     for (const int code : {0x00, 0x80, 0xff}) {
       OddMatrix matrix = random_matrix(storage, kOuts, 128, 1);
-      // The scale is before the codes of a block, and a mix of bytes would be no finite one.
-      const int64_t n_bytes = row_bytes(matrix.view) * kOuts;
-      const bool is_affine = storage.kind == WeightKind::kAffine;
-      const int64_t block = is_affine ? n_bytes : block_bytes(storage.kind);
-      const int64_t n_scale_bytes = is_affine ? 0 : storage.kind == WeightKind::kQ8_0 ? 2 : 4;
-      for (int64_t idx = 0; idx < n_bytes; ++idx)
-        if (idx % block >= n_scale_bytes) matrix.data.data()[idx] = static_cast<std::byte>(code);
+      // Scales stand before or behind the codes, and a mix of bytes would be no finite one.
+      const CodeBytes codes = code_bytes(matrix.view);
+      for (int64_t idx = 0; idx < codes.n_bytes; ++idx)
+        if (idx % codes.period >= codes.begin && idx % codes.period < codes.end)
+          matrix.data.data()[idx] = static_cast<std::byte>(code);
       for (const float value : {1.0f, -1.0f}) {
         const std::vector<float> x(128 * 3, value);
         const OwnedQ8Rows rows = quantize(table(), x, 128, group_size_of(matrix.view));

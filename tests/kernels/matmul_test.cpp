@@ -128,6 +128,14 @@ TEST_P(Matmul, AffineWeightsEqualTheReferenceInEveryShape) {
         }
 }
 
+TEST_P(Matmul, PackedWeightsEqualTheReferenceInEveryShape) {
+  for (const Storage& storage : packed_storages())
+    for (const int64_t n_in : {32, 64, 96, 128, 256, 640}) {
+      if (!fits(storage, n_in) || (n_in > 128 && storage.scale_kind != FloatKind::kBF16)) continue;
+      ASSERT_NO_FATAL_FAILURE(check_matrix(table(), storage, n_in));
+    }
+}
+
 TEST_P(Matmul, BlocksEqualTheReferenceInEveryShape) {
   for (const WeightKind kind : kBlockKinds)
     for (const int64_t n_in : {32, 64, 96, 128, 160, 256, 512, 640, 768, 1792}) {

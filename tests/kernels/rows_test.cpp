@@ -45,6 +45,7 @@ TEST_P(Dequantize, RowsAreTheReferencesBits) {
     for (const int64_t group_size : {32, 64, 128})
       for (const int64_t bits : kAffineBits)
         expect_reference_rows(table(), {WeightKind::kAffine, scale_kind, group_size, bits});
+  for (const Storage& storage : packed_storages()) expect_reference_rows(table(), storage);
 }
 
 TEST_P(Dequantize, EveryHalfIsExact) {

@@ -69,6 +69,14 @@ struct Q8 {
     return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, ones));
   }
 
+  /// sums + codes * x with the same four codes of x in every lane; kWide: codes go up to 255 (dot<8>).
+  template <bool kWide>
+  static I dot_broadcast(I sums, I codes, const int8_t* x) {
+    return dot < kWide ? 8 : 4 > (sums, codes, broadcast_x(x));
+  }
+  static I low_halves(I codes) { return _mm256_and_si256(codes, _mm256_set1_epi8(15)); }
+  static I high_halves(I codes) { return low_halves(_mm256_srli_epi16(codes, 4)); }
+
   /// The sums of the four lanes of each half of a, b, c and d: [a b c d] in either half.
   template <int kBits>
   static I sums_of_four(I a, I b, I c, I d) {

@@ -17,7 +17,6 @@ struct Vec {
   // 3 x 4 accumulators, 3 inputs and 1 weight use all 16 registers.
   static constexpr int kTileRows = 3;
   /// Outputs computed side by side for one row: enough chains to hide the latency of a fused multiply-add.
-  static constexpr int kRowOuts = 8;
   /// Each quantised output also needs its scale and bias in registers.
   static constexpr int kQuantisedRowOuts = 4;
   /// Rows of x from which bfloat16 weights are expanded first. Converting them takes execution ports from the

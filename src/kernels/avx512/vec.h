@@ -16,8 +16,8 @@ struct Vec {
 
   // 6 x 4 accumulators, 4 weights and 1 input use 29 of the 32 registers.
   static constexpr int kTileRows = 6;
-  /// Outputs computed side by side for one row: enough chains to hide the latency of a fused multiply-add.
-  static constexpr int kRowOuts = 8;
+  /// Outputs computed side by side for one row of x: enough chains to hide the latency of a fused
+  /// multiply-add.
   static constexpr int kQuantisedRowOuts = 8;
   /// Rows of x from which bfloat16 weights are expanded first: never, converting them hides behind the
   /// products.

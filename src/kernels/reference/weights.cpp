@@ -29,6 +29,23 @@ CodedWeight affine_weight(const WeightMatrix& weight, int64_t row, int64_t col) 
           .bias = load_float(weight.biases, weight.scale_kind, group_idx)};
 }
 
+CodedWeight packed_weight(const WeightMatrix& weight, int64_t row, int64_t col) noexcept {
+  const int64_t group_idx = col / weight.group_size;
+  const int64_t in_group = col % weight.group_size;
+  const int64_t lane = row % kPackedOuts;
+  const uint8_t* group = static_cast<const uint8_t*>(weight.data) +
+                         row / kPackedOuts * packed_panel_bytes(weight) +
+                         group_idx * packed_group_bytes(weight);
+  const uint8_t* floats = group + kPackedOuts * weight.group_size * weight.bits / 8;
+  // Columns that share bytes: four of 8 bits, eight of 4.
+  const int64_t shared = 32 / weight.bits;
+  const uint8_t byte = group[in_group / shared * 4 * kPackedOuts + lane * 4 + in_group % 4];
+  const int code = weight.bits == 8 ? byte : in_group % 8 < 4 ? byte & 15 : byte >> 4;
+  return {.code = code,
+          .scale = load_float(floats, weight.scale_kind, lane),
+          .bias = load_float(floats, weight.scale_kind, kPackedOuts + lane)};
+}
+
 /// Code idx of a block of 32 with halves of bytes.
 int low_or_high_half(const uint8_t* codes, int64_t idx) noexcept {
   return idx < 16 ? codes[idx] & 15 : codes[idx - 16] >> 4;
@@ -108,6 +125,8 @@ CodedWeight load_coded(const WeightMatrix& weight, int64_t row, int64_t col) noe
   switch (weight.kind) {
     case WeightKind::kAffine:
       return affine_weight(weight, row, col);
+    case WeightKind::kPacked:
+      return packed_weight(weight, row, col);
     case WeightKind::kQ8_0:
       return block_coded<BlockQ8_0>(weight, row, col);
     case WeightKind::kQ4_0:

@@ -35,8 +35,6 @@ struct CodedRows {
   F load(int idx, int64_t col) const { return segments[idx].load(col - segment_begin); }
   /// Never called: segments are whole vectors.
   F load_n(int, int64_t, int64_t) const { return V::zero(); }
-  /// begin_segment has asked for everything.
-  void prefetch(int, int64_t) const {}
 };
 
 }  // namespace

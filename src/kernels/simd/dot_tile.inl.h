@@ -41,7 +41,6 @@ inline void dot_tile(const TileArgs& args, Rows rows) {
       for (int row = 0; row < kTileRows; ++row) x[row] = V::load(args.x + row * args.x_stride + col);
       LILLE_UNROLL
       for (int idx = 0; idx < kOuts; ++idx) {
-        if constexpr (kTileRows == 1) rows.prefetch(idx, col);
         const F weight = rows.load(idx, col);
         LILLE_UNROLL
         for (int row = 0; row < kTileRows; ++row) acc[row][idx] = V::fma(x[row], weight, acc[row][idx]);

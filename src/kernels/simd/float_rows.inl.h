@@ -10,6 +10,14 @@ using Byte = unsigned char;
 
 constexpr int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/// Bytes of a stream that one request for memory stands for: processors fetch the lines around it by
+/// themselves, and where every line is asked for, the requests fill the queue (one thread: 14.5 GB/s instead
+/// of 21).
+constexpr int64_t kPrefetchStep = 256;
+
+/// Asks for what is read some 8 KiB after `at`, past the page that a processor's own prefetching stops at.
+inline void prefetch_stream(const void* at) { __builtin_prefetch(static_cast<const Byte*>(at) + 8192, 0, 2); }
+
 /// Loads of one float kind at any address, as float32 lanes.
 template <typename V, FloatKind kKind>
 struct Floats {
@@ -33,6 +41,19 @@ struct Floats {
     if constexpr (kKind == FloatKind::kBF16) return V::broadcast_bf16(from);
   }
 };
+
+/// Calls use.template operator()<kScaleKind>() with the kind of the matrix's scales.
+template <typename Use>
+inline void with_scale_kind(FloatKind kind, Use use) {
+  switch (kind) {
+    case FloatKind::kF32:
+      return use.template operator()<FloatKind::kF32>();
+    case FloatKind::kF16:
+      return use.template operator()<FloatKind::kF16>();
+    case FloatKind::kBF16:
+      return use.template operator()<FloatKind::kBF16>();
+  }
+}
 
 /// Where a tile of rows begins. Rows past the last are read as the last: a tile is always full, and what it
 /// computes too much is not stored.
@@ -63,11 +84,6 @@ struct FloatRows {
   void begin_segment(int64_t) {}
   F load(int idx, int64_t col) const { return Load::load(rows[idx] + col * Load::kBytes); }
   F load_n(int idx, int64_t col, int64_t n) const { return Load::load_n(rows[idx] + col * Load::kBytes, n); }
-
-  /// Asks for the same place of the next tile: rows are too short for the processor to foresee the jump.
-  void prefetch(int idx, int64_t col) const {
-    __builtin_prefetch(rows[idx] + (kRows * n_cols + col) * Load::kBytes);
-  }
 };
 
 }  // namespace

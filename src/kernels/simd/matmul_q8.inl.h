@@ -1,8 +1,7 @@
 #pragma once
 
 #include "kernels/block_formats.h"
-#include "kernels/simd/float_rows.inl.h"
-#include "kernels/simd/rows.inl.h"
+#include "kernels/simd/tile_q8.inl.h"
 
 // Products of 8-bit activations with quantised weights, over the primitives of a Q (avx2/q8.h). A lane is an
 // output: a panel is Q::kOuts rows of weights. One row of x uses them as they are stored and adds up lanes
@@ -26,11 +25,11 @@ void quantize_q8(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_s
     __builtin_memcpy(&largest, &bits, sizeof(largest));
     if (bits >= kInfinityBits || largest < kQ8Smallest) {
       __builtin_memset(codes, 0, kQ8Block);
-      to.sums[block] = 0;
-      to.scales[block] = bits >= kInfinityBits ? __builtin_nanf("") : 0.0f;
+      to.sums[block * to.block_stride] = 0;
+      to.scales[block * to.block_stride] = bits >= kInfinityBits ? __builtin_nanf("") : 0.0f;
     } else {
-      to.sums[block] = Q::round_block(codes, from, 127.0f / largest);
-      to.scales[block] = largest / 127.0f;
+      to.sums[block * to.block_stride] = Q::round_block(codes, from, 127.0f / largest);
+      to.scales[block * to.block_stride] = largest / 127.0f;
     }
   }
   __builtin_memset(to.codes + n_in, 0, static_cast<size_t>(to.code_stride - n_in));
@@ -39,8 +38,9 @@ void quantize_q8(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_s
     float sum = 0;
     const int64_t group = block / blocks_of_group;
     for (const int64_t end = block + blocks_of_group; block < end; ++block)
-      sum = __builtin_fmaf(static_cast<float>(to.sums[block]), to.scales[block], sum);
-    to.group_sums[group] = sum;
+      sum = __builtin_fmaf(static_cast<float>(to.sums[block * to.block_stride]),
+                           to.scales[block * to.block_stride], sum);
+    to.group_sums[group * to.block_stride] = sum;
   }
 }
 
@@ -109,15 +109,16 @@ class PanelScales {
     }
   }
 
+  F biases(int64_t group) const { return Codec::Scales::load(biases_ + group * kGroupBytes); }
   F scales(int64_t group) const { return Codec::Scales::load(scales_ + group * kGroupBytes); }
 
   /// The biases' part of the products of a row.
-  F bias_products(const float* group_sums, int64_t n_groups) const {
+  F bias_products(const Q8Rows& x, int64_t n_groups) const {
     F sums = Q::V::zero();
     if constexpr (Codec::kHasBias)
       for (int64_t group = 0; group < n_groups; ++group)
-        sums =
-            Q::V::fma(Codec::Scales::load(biases_ + group * kGroupBytes), Q::V::set(group_sums[group]), sums);
+        sums = Q::V::fma(Codec::Scales::load(biases_ + group * kGroupBytes),
+                         Q::V::set(x.group_sums[group * x.block_stride]), sums);
     return sums;
   }
 
@@ -149,6 +150,7 @@ struct Panel {
   RowRange range;
   int64_t row_bytes;
   Byte* laid_out;  ///< (n_in / 4, Q::kOuts, 4) codes, aligned, to be filled by lay_out.
+  float* floats;   ///< Scales and biases (n_groups, Q::kOuts) each, for tiles.
   PanelScales<Q, Codec> scales;
   const Byte* rows;  ///< Q::kOuts rows as they are stored.
 
@@ -161,22 +163,18 @@ struct Panel {
         range{out_idx, of.out_end - 1},
         row_bytes(Codec::row_bytes(n_in)),
         laid_out(scratch),
-        scales(of.weight, range, n_groups, scratch + Q::kOuts * of.x.code_stride),
+        floats(reinterpret_cast<float*>(scratch + Q::kOuts * of.x.code_stride)),
+        scales(of.weight, range, n_groups, reinterpret_cast<Byte*>(floats + 2 * n_groups * Q::kOuts)),
         rows(static_cast<const Byte*>(of.weight.data) + out_idx * row_bytes) {
     // Rows past the last are whatever: what they give is not stored. But they must be readable.
     const int64_t n_rows = range.last - range.first + 1;
     if (n_rows >= Q::kOuts) return;
-    Byte* copies =
-        scratch + Q::kOuts * (of.x.code_stride + 2 * n_groups * static_cast<int64_t>(sizeof(float)));
+    Byte* copies = reinterpret_cast<Byte*>(floats + 4 * n_groups * Q::kOuts);
     __builtin_memcpy(copies, rows, static_cast<size_t>(n_rows * row_bytes));
     rows = copies;
   }
 
-  Q8Rows x(int64_t row_idx) const { return args.x.from(row_idx, n_in, group_size); }
-  void store(int64_t row_idx, typename Q::V::F products) const {
-    const int64_t n = min_of(Q::kOuts, range.last - range.first + 1);
-    store_up_to<typename Q::V>(args.out + row_idx * args.out_stride + range.first, products, n);
-  }
+  TileOut out() const { return {args.out, args.out_stride, args.out_begin, args.out_end}; }
 };
 
 /// One row of x against a panel as it is stored.
@@ -184,11 +182,12 @@ template <typename Q, typename Codec>
 class StoredProduct {
  public:
   StoredProduct(const Panel<Q, Codec>& panel, int64_t row_idx)
-      : panel_(panel), x_(panel.x(row_idx)), next_panel_(Q::kOuts * panel.row_bytes) {
+      : panel_(panel), x_(panel.args.x.from(row_idx)), next_panel_(Q::kOuts * panel.row_bytes) {
     int64_t col = 0;
     for (; col + Q::kCodes <= panel.n_in; col += Q::kCodes) add<true>(col);
     if (col < panel.n_in) add<false>(col);
-    panel.store(row_idx, V::add(products_, panel.scales.bias_products(x_.group_sums, panel.n_groups)));
+    store_products<Q>(panel.out(), row_idx, panel.range.first,
+                      V::add(products_, panel.scales.bias_products(x_, panel.n_groups)));
   }
 
  private:
@@ -219,8 +218,10 @@ class StoredProduct {
     LILLE_UNROLL
     for (int idx = 0; idx < (kWhole ? kBlocks : 1); ++idx) {
       const int64_t block = col / kQ8Block + idx;
-      const I sum = V::add_int(blocks[idx], Q::set_int(Panel<Q, Codec>::kCorrection * x_.sums[block]));
-      const auto scale = V::mul(panel_.scales.scales(block >> panel_.group_shift), V::set(x_.scales[block]));
+      const I sum = V::add_int(blocks[idx],
+                               Q::set_int(Panel<Q, Codec>::kCorrection * x_.sums[block * x_.block_stride]));
+      const auto scale = V::mul(panel_.scales.scales(block >> panel_.group_shift),
+                                V::set(x_.scales[block * x_.block_stride]));
       products_ = V::fma(V::to_float(sum), scale, products_);
     }
   }
@@ -247,56 +248,7 @@ void lay_out(const Panel<Q, Codec>& panel) {
   }
 }
 
-/// kRows rows of x against a panel that is laid out.
-template <typename Q, typename Codec, int kRows>
-void multiply_tile(const Panel<Q, Codec>& panel, int64_t row_idx) {
-  using V = typename Q::V;
-  using I = typename Q::I;
-  const Q8Rows x = panel.x(row_idx);
-  const int64_t n_blocks = panel.n_in / kQ8Block;
-  const int64_t blocks_of_group = panel.group_size / kQ8Block;
-  const Byte* weights = panel.laid_out;
-
-  typename V::F products[kRows];
-  LILLE_UNROLL
-  for (int row = 0; row < kRows; ++row) products[row] = V::zero();
-  for (int64_t group = 0, block = 0; block < n_blocks; ++group) {
-    const auto weight_scales = panel.scales.scales(group);
-    for (const int64_t end = block + blocks_of_group; block < end; ++block) {
-      I sums[kRows];
-      LILLE_UNROLL
-      for (int row = 0; row < kRows; ++row)
-        sums[row] = Q::set_int(Panel<Q, Codec>::kCorrection * x.sums[row * n_blocks + block]);
-      const int8_t* codes = x.codes + block * kQ8Block;
-      for (int64_t col = 0; col < kQ8Block; col += 4, weights += 4 * Q::kOuts) {
-        const I codes_of_weights = Q::load(weights);
-        LILLE_UNROLL
-        for (int row = 0; row < kRows; ++row)
-          sums[row] = Q::template dot<Codec::kBits>(sums[row], codes_of_weights,
-                                                    Q::broadcast_x(codes + row * x.code_stride + col));
-      }
-      LILLE_UNROLL
-      for (int row = 0; row < kRows; ++row) {
-        const auto scale = V::mul(weight_scales, V::set(x.scales[row * n_blocks + block]));
-        products[row] = V::fma(V::to_float(sums[row]), scale, products[row]);
-      }
-    }
-  }
-  LILLE_UNROLL
-  for (int row = 0; row < kRows; ++row) {
-    const float* group_sums = x.group_sums + row * panel.n_groups;
-    panel.store(row_idx + row, V::add(products[row], panel.scales.bias_products(group_sums, panel.n_groups)));
-  }
-}
-
-/// multiply_tile for 1 <= n_rows <= kMost rows.
-template <typename Q, typename Codec, int kMost = Q::kTileRows>
-inline void multiply_rows(const Panel<Q, Codec>& panel, int64_t row_idx, int64_t n_rows) {
-  if (n_rows == kMost) return multiply_tile<Q, Codec, kMost>(panel, row_idx);
-  if constexpr (kMost > 1) multiply_rows<Q, Codec, kMost - 1>(panel, row_idx, n_rows);
-}
-
-/// All rows of x against the panel, in tiles of nearly equal height.
+/// All rows of x against the panel, in tiles.
 template <typename Q, typename Codec>
 inline void multiply_panel(const Panel<Q, Codec>& panel) {
   const int64_t n_rows = panel.args.n_rows;
@@ -305,12 +257,21 @@ inline void multiply_panel(const Panel<Q, Codec>& panel) {
     return;
   }
   lay_out(panel);
-  int64_t n_tiles = (n_rows + Q::kTileRows - 1) / Q::kTileRows;
-  for (int64_t row = 0; row < n_rows; --n_tiles) {
-    const int64_t n = (n_rows - row + n_tiles - 1) / n_tiles;
-    multiply_rows<Q, Codec>(panel, row, n);
-    row += n;
+  for (int64_t group = 0; group < panel.n_groups; ++group) {
+    Q::V::store(panel.floats + group * Q::kOuts, panel.scales.scales(group));
+    if constexpr (Codec::kHasBias)
+      Q::V::store(panel.floats + (panel.n_groups + group) * Q::kOuts, panel.scales.biases(group));
   }
+  const TileWeights weights = {.codes = panel.laid_out,
+                               .code_step = 4 * Q::kOuts,
+                               .group_step = panel.group_size * Q::kOuts,
+                               .scales = panel.floats,
+                               .biases = Codec::kHasBias ? panel.floats + panel.n_groups * Q::kOuts : nullptr,
+                               .n_in = panel.n_in,
+                               .group_size = panel.group_size,
+                               .correction = Panel<Q, Codec>::kCorrection};
+  multiply_tiles<Q, Codec::kBits == 8 ? TileForm::kWide : TileForm::kBytes>(weights, panel.args.x, n_rows,
+                                                                            panel.out(), panel.range.first);
 }
 
 template <typename Q, typename Codec>
@@ -340,6 +301,120 @@ void matmul_q8_affine(const MatmulQ8Args& args) {
   }
 }
 
+/// Panels of WeightKind::kPacked.
+template <typename Q, TileForm kForm, FloatKind kScaleKind>
+class PackedPanels {
+ public:
+  explicit PackedPanels(const MatmulQ8Args& args) : args_(args) {}
+
+  void multiply() const {
+    for (int64_t first = args_.out_begin / Q::kOuts * Q::kOuts; first < args_.out_end; first += Q::kOuts) {
+      if (args_.n_rows == 1) {
+        multiply_row(first);
+      } else {
+        multiply_rows_of(first);
+      }
+    }
+  }
+
+ private:
+  using V = typename Q::V;
+  using I = typename Q::I;
+  using Scales = Floats<V, kScaleKind>;
+  static constexpr bool kWide = kForm == TileForm::kWide;
+  static constexpr int kCorrection = kWide ? Q::template kShift<8> : 0;
+  static constexpr int64_t kStep = 4 * kPackedOuts;
+
+  const Byte* panel_of(int64_t first) const {
+    return static_cast<const Byte*>(args_.weight.data) + first / kPackedOuts * n_groups_ * group_step_;
+  }
+  /// Of the panel's group, for the outputs from `first` on.
+  const Byte* scales_of(const Byte* panel, int64_t group, int64_t first) const {
+    return panel + group * group_step_ + code_bytes_ + first % kPackedOuts * Scales::kBytes;
+  }
+  static constexpr int64_t kToBiases = kPackedOuts * Scales::kBytes;
+
+  void multiply_rows_of(int64_t first) const {
+    const Byte* panel = panel_of(first);
+    float* scales = args_.scratch;
+    float* biases = scales + n_groups_ * Q::kOuts;
+    for (int64_t group = 0; group < n_groups_; ++group) {
+      V::store(scales + group * Q::kOuts, Scales::load(scales_of(panel, group, first)));
+      V::store(biases + group * Q::kOuts, Scales::load(scales_of(panel, group, first) + kToBiases));
+    }
+    multiply_tiles<Q, kForm>({.codes = panel + 4 * (first % kPackedOuts),
+                              .code_step = kStep,
+                              .group_step = group_step_,
+                              .scales = scales,
+                              .biases = biases,
+                              .n_in = args_.weight.n_in,
+                              .group_size = args_.weight.group_size,
+                              .correction = kCorrection},
+                             args_.x, args_.n_rows, out_, first);
+  }
+
+  /// One row: the panel is read once, from its beginning to its end.
+  void multiply_row(int64_t first) const {
+    const Byte* panel = panel_of(first);
+    const int64_t group_size = args_.weight.group_size;
+    const int64_t block_stride = args_.x.block_stride;
+    const float* x_scales = args_.x.scales;
+    const int32_t* x_sums = args_.x.sums;
+    const int8_t* x_codes = args_.x.codes;
+    typename V::F products = V::zero();
+    typename V::F biases = V::zero();
+    for (int64_t group = 0; group < n_groups_; ++group) {
+      const Byte* codes = panel + group * group_step_ + 4 * (first % kPackedOuts);
+      const Byte* floats = scales_of(panel, group, first);
+      const auto scale = Scales::load(floats);
+      for (int64_t col = 0; col < group_size; col += kQ8Block, x_codes += kQ8Block) {
+        const I sum = block_sum(codes, x_codes, kCorrection == 0 ? 0 : kCorrection * *x_sums);
+        products = V::fma(V::to_float(sum), V::mul(scale, V::set(*x_scales)), products);
+        codes += kStep * (kForm == TileForm::kNibbles ? 4 : 8);
+        x_scales += block_stride;
+        x_sums += block_stride;
+      }
+      biases =
+          V::fma(Scales::load(floats + kToBiases), V::set(args_.x.group_sums[group * block_stride]), biases);
+    }
+    store_products<Q>(out_, 0, first, V::add(products, biases));
+  }
+
+  /// The products of a block of codes. Two sums, so that one need not wait for the other.
+  static I block_sum(const Byte* codes, const int8_t* x, int begin) {
+    I sums[2] = {Q::set_int(begin), Q::set_int(0)};
+    LILLE_UNROLL
+    for (int pair = 0; pair < 4; ++pair, x += 8) {
+      if (pair % (kWide ? 2 : 4) == 0) prefetch_stream(codes);
+      I even = Q::load(codes);
+      I odd;
+      if constexpr (kForm == TileForm::kNibbles) {
+        odd = Q::high_halves(even);
+        even = Q::low_halves(even);
+        codes += kStep;
+      } else {
+        odd = Q::load(codes + kStep);
+        codes += 2 * kStep;
+      }
+      sums[0] = Q::template dot_broadcast<kWide>(sums[0], even, x);
+      sums[1] = Q::template dot_broadcast<kWide>(sums[1], odd, x + 4);
+    }
+    return V::add_int(sums[0], sums[1]);
+  }
+
+  const MatmulQ8Args& args_;
+  TileOut out_ = {args_.out, args_.out_stride, args_.out_begin, args_.out_end};
+  int64_t n_groups_ = args_.weight.n_in / args_.weight.group_size;
+  int64_t code_bytes_ = kPackedOuts * args_.weight.group_size / (kForm == TileForm::kNibbles ? 2 : 1);
+  int64_t group_step_ = code_bytes_ + 2 * kToBiases;
+};
+
+template <typename Q, FloatKind kScaleKind>
+void matmul_q8_packed(const MatmulQ8Args& args) {
+  if (args.weight.bits == 8) return PackedPanels<Q, TileForm::kWide, kScaleKind>(args).multiply();
+  PackedPanels<Q, TileForm::kNibbles, kScaleKind>(args).multiply();
+}
+
 template <typename Q>
 void matmul_q8(const MatmulQ8Args& args) noexcept {
   switch (args.weight.kind) {
@@ -356,23 +431,20 @@ void matmul_q8(const MatmulQ8Args& args) noexcept {
     default:
       break;
   }
-  switch (args.weight.scale_kind) {
-    case FloatKind::kF32:
-      return matmul_q8_affine<Q, FloatKind::kF32>(args);
-    case FloatKind::kF16:
-      return matmul_q8_affine<Q, FloatKind::kF16>(args);
-    case FloatKind::kBF16:
-      return matmul_q8_affine<Q, FloatKind::kBF16>(args);
-  }
+  with_scale_kind(args.weight.scale_kind, [&]<FloatKind kScaleKind>() {
+    if (args.weight.kind == WeightKind::kPacked) return matmul_q8_packed<Q, kScaleKind>(args);
+    matmul_q8_affine<Q, kScaleKind>(args);
+  });
 }
 
-/// A panel laid out, its scales and biases as float32 at most, a copy of its rows, and what aligning takes.
+/// A panel laid out, its scales and biases as floats and as they are stored, a copy of its rows, and what
+/// aligning takes.
 template <typename Q>
 int64_t matmul_q8_scratch_floats(int64_t n_in) noexcept {
   const int64_t padded = (n_in + kQ8Padding - 1) / kQ8Padding * kQ8Padding;
   const int64_t n_groups = n_in / kQ8Block;
   const int64_t row_floats = n_groups * static_cast<int64_t>(sizeof(BlockQ8_0)) / 4 + 1;
-  return Q::kOuts * (padded / 4 + 2 * n_groups + row_floats) + 16;
+  return Q::kOuts * (padded / 4 + 4 * n_groups + row_floats) + 16;
 }
 
 }  // namespace

@@ -1,0 +1,148 @@
+#pragma once
+
+#include "kernels/simd/float_rows.inl.h"
+#include "kernels/simd/rows.inl.h"
+
+// Rows of 8-bit activations against a panel of Q::kOuts outputs whose codes lie in groups of four columns, so
+// that a lane is an output and nothing is shuffled. One tile serves every form of weights that can be laid
+// out like that.
+
+namespace lille::kernels::simd {
+namespace {
+
+/// How the codes of a panel lie in memory.
+enum class TileForm {
+  kBytes,    ///< A byte each, below 128.
+  kWide,     ///< A byte each, up to 255.
+  kNibbles,  ///< Two in a byte: those of four columns in the low halves, of the next four in the high ones.
+};
+
+/// A panel that is laid out: codes[group][four columns][output][four], scales and biases[group][output].
+struct TileWeights {
+  const Byte* codes = nullptr;
+  int64_t code_step = 0;   ///< Bytes from the codes of four columns (kNibbles: eight) to the next.
+  int64_t group_step = 0;  ///< Bytes from one group to the next.
+  const float* scales = nullptr;
+  const float* biases = nullptr;  ///< Null where weights have none.
+  int64_t n_in = 0;
+  int64_t group_size = 0;
+  int correction = 0;  ///< What is added to each code.
+};
+
+/// Columns [begin, end) of out, of which a panel gives some.
+struct TileOut {
+  float* data = nullptr;
+  int64_t stride = 0;
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+/// Row `row_idx` of the panel that begins at output `first`.
+template <typename Q>
+inline void store_products(const TileOut& out, int64_t row_idx, int64_t first, typename Q::V::F products) {
+  float* row = out.data + row_idx * out.stride;
+  if (first >= out.begin && first + Q::kOuts <= out.end) return Q::V::store(row + first, products);
+  alignas(64) float lanes[Q::kOuts];
+  Q::V::store(lanes, products);
+  for (int64_t idx = 0; idx < Q::kOuts; ++idx)
+    if (first + idx >= out.begin && first + idx < out.end) row[first + idx] = lanes[idx];
+}
+
+/// The codes of four columns against those of kRows rows of x, from column `col` on.
+template <typename Q, bool kWide, int kRows>
+inline void dot_four(typename Q::I (&sums)[kRows], typename Q::I codes,
+                     const int8_t* const (&x)[(kRows + 2) / 3], int64_t x_stride, int64_t col) {
+  LILLE_UNROLL
+  for (int row = 0; row < kRows; ++row)
+    sums[row] = Q::template dot_broadcast<kWide>(sums[row], codes, x[row / 3] + row % 3 * x_stride + col);
+}
+
+/// kRows rows of x from row_idx on.
+template <typename Q, TileForm kForm, int kRows>
+void multiply_tile(const TileWeights& weights, const Q8Rows& x, int64_t row_idx, const TileOut& out,
+                   int64_t first) {
+  using V = typename Q::V;
+  using I = typename Q::I;
+  constexpr bool kWide = kForm == TileForm::kWide;
+  const int64_t n_groups = weights.n_in / weights.group_size;
+  const int64_t blocks_of_group = weights.group_size / kQ8Block;
+  // Three rows from one address: a processor has too few registers for an address each.
+  const int8_t* x_rows[(kRows + 2) / 3];
+  LILLE_UNROLL
+  for (int idx = 0; idx < (kRows + 2) / 3; ++idx) x_rows[idx] = x.codes + (row_idx + 3 * idx) * x.code_stride;
+  const float* x_scales = x.scales + row_idx;
+  const int32_t* x_sums = x.sums + row_idx;
+
+  typename V::F products[kRows];
+  LILLE_UNROLL
+  for (int row = 0; row < kRows; ++row) products[row] = V::zero();
+  int64_t col = 0;
+  for (int64_t group = 0; group < n_groups; ++group) {
+    const Byte* codes = weights.codes + group * weights.group_step;
+    const auto weight_scales = V::load(weights.scales + group * Q::kOuts);
+    for (int64_t block = 0; block < blocks_of_group; ++block, col += kQ8Block) {
+      I sums[kRows];
+      LILLE_UNROLL
+      for (int row = 0; row < kRows; ++row) sums[row] = Q::set_int(0);
+      if (weights.correction != 0) {
+        LILLE_UNROLL
+        for (int row = 0; row < kRows; ++row) sums[row] = Q::set_int(weights.correction * x_sums[row]);
+      }
+      LILLE_UNROLL
+      for (int four = 0; four < kQ8Block / 4; ++four) {
+        I four_codes = Q::load(codes);
+        if constexpr (kForm == TileForm::kNibbles) {
+          four_codes = four % 2 == 0 ? Q::low_halves(four_codes) : Q::high_halves(four_codes);
+          if (four % 2 == 1) codes += weights.code_step;
+        } else {
+          codes += weights.code_step;
+        }
+        dot_four<Q, kWide, kRows>(sums, four_codes, x_rows, x.code_stride, col + 4 * four);
+      }
+      LILLE_UNROLL
+      for (int row = 0; row < kRows; ++row)
+        products[row] =
+            V::fma(V::to_float(sums[row]), V::mul(weight_scales, V::set(x_scales[row])), products[row]);
+      x_scales += x.block_stride;
+      x_sums += x.block_stride;
+    }
+  }
+  if (weights.biases != nullptr) {
+    typename V::F biases[kRows];
+    LILLE_UNROLL
+    for (int row = 0; row < kRows; ++row) biases[row] = V::zero();
+    for (int64_t group = 0; group < n_groups; ++group) {
+      const auto bias = V::load(weights.biases + group * Q::kOuts);
+      const float* group_sums = x.group_sums + group * x.block_stride + row_idx;
+      LILLE_UNROLL
+      for (int row = 0; row < kRows; ++row) biases[row] = V::fma(bias, V::set(group_sums[row]), biases[row]);
+    }
+    LILLE_UNROLL
+    for (int row = 0; row < kRows; ++row) products[row] = V::add(products[row], biases[row]);
+  }
+  LILLE_UNROLL
+  for (int row = 0; row < kRows; ++row) store_products<Q>(out, row_idx + row, first, products[row]);
+}
+
+/// multiply_tile for 1 <= n_rows <= kMost rows.
+template <typename Q, TileForm kForm, int kMost = Q::kTileRows>
+inline void multiply_rows(const TileWeights& weights, const Q8Rows& x, int64_t row_idx, int64_t n_rows,
+                          const TileOut& out, int64_t first) {
+  if (n_rows == kMost) return multiply_tile<Q, kForm, kMost>(weights, x, row_idx, out, first);
+  if constexpr (kMost > 1) multiply_rows<Q, kForm, kMost - 1>(weights, x, row_idx, n_rows, out, first);
+}
+
+/// All rows of x against the panel, in tiles of nearly equal height.
+template <typename Q, TileForm kForm>
+inline void multiply_tiles(const TileWeights& weights, const Q8Rows& x, int64_t n_rows, const TileOut& out,
+                           int64_t first) {
+  int64_t n_tiles = (n_rows + Q::kTileRows - 1) / Q::kTileRows;
+  for (int64_t row = 0; row < n_rows; --n_tiles) {
+    const int64_t n = (n_rows - row + n_tiles - 1) / n_tiles;
+    multiply_rows<Q, kForm>(weights, x, row, n, out, first);
+    row += n;
+  }
+}
+
+}  // namespace
+}  // namespace lille::kernels::simd
