@@ -3,6 +3,7 @@
 /// The whole public interface of the library.
 
 #include "lille/batch.h"
+#include "lille/benchmark.h"
 #include "lille/chat.h"
 #include "lille/convert.h"
 #include "lille/defaults.h"

@@ -191,6 +191,7 @@ std::string text_or_stdin(const std::string& text);
 void add_chat(CLI::App& program, const Environment& environment);
 void add_generate(CLI::App& program, const Environment& environment);
 void add_batch(CLI::App& program, const Environment& environment);
+void add_bench(CLI::App& program, const Environment& environment);
 void add_info(CLI::App& program, const Environment& environment);
 void add_tokenize(CLI::App& program, const Environment& environment);
 void add_detokenize(CLI::App& program, const Environment& environment);
