@@ -66,6 +66,9 @@ struct FolderExportOptions {
   /// Only kMlx: quantises embedding and linear layers where the group divides their rows, as mlx_lm.convert
   /// does.
   std::optional<LayerQuantization> quantization = {};
+  /// Only kMlx with codes of 4 or 8 bits: matrices are packed in the order in which products read them, which
+  /// is fastest (docs/PERFORMANCE.md). Only this project reads such a folder; converting it again unpacks it.
+  bool pack = false;
   std::optional<RopeLayout> rope_layout = {};  ///< Recorded in config.json; nothing: as the source says.
   bool overwrite = false;                      ///< Replaces a model's folder that is there.
   int64_t n_threads = 0;                       ///< 0: every usable processor. The files do not depend on it.

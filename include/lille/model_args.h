@@ -34,11 +34,18 @@ struct LayerQuantization {
 
 /// The `quantization` object of an MLX config.json: the setting of all quantised layers, and exceptions.
 struct QuantizationArgs {
+  /// Version of the layout that packed matrices have.
+  static constexpr int64_t kPackingVersion = 1;
+
   int64_t group_size = 64;  ///< As in LayerQuantization, for layers that are not named in `layers`.
   int64_t bits = 8;         ///< As in LayerQuantization, for layers that are not named in `layers`.
   /// Layers with a setting of their own, by path ("transformer.layers.0.attention.qkv_proj"); nothing for one
   /// that is not quantised.
   std::map<std::string, std::optional<LayerQuantization>> layers = {};
+
+  /// Not empty: matrices are packed, as `lille convert --pack` writes them, with scales of this type: "F32",
+  /// "F16" or "BF16". The key `packing` is this project's own.
+  std::string packed_scales = {};
 
   /// The setting of a layer, by path; nothing if the config says that it is not quantised.
   std::optional<LayerQuantization> of_layer(const std::string& path) const;

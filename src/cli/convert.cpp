@@ -18,6 +18,7 @@ struct ConvertArguments {
   std::string format;
   std::string quantize;
   std::string dtype;
+  bool pack = false;
   bool overwrite = false;
 };
 
@@ -30,7 +31,13 @@ std::string model_name(const std::string& named, const Model& model) {
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
+void refuse_pack(const ConvertArguments& arguments) {
+  if (arguments.pack)
+    raise(ErrorCode::kInvalidArgument, "--pack: expected --format mlx with it, got {}", arguments.format);
+}
+
 void to_gguf(const Model& model, const ConvertArguments& arguments) {
+  refuse_pack(arguments);
   if (!arguments.quantize.empty() && !arguments.dtype.empty())
     raise(ErrorCode::kInvalidArgument,
           "--quantize: expected it or --dtype, got both. Hint: --quantize decides all types");
@@ -72,6 +79,7 @@ void to_folder(const Model& model, const ConvertArguments& arguments, FolderExpo
 }
 
 void to_hf(const Model& model, const ConvertArguments& arguments) {
+  refuse_pack(arguments);
   if (!arguments.quantize.empty())
     raise(ErrorCode::kInvalidArgument,
           "--quantize: expected nothing for a folder in the form hf, whose weights are floats, got \"{}\". "
@@ -93,6 +101,7 @@ LayerQuantization parse_setting(const std::string& text) {
 
 void to_mlx(const Model& model, const ConvertArguments& arguments) {
   FolderExportOptions options = {.form = FolderForm::kMlx};
+  options.pack = arguments.pack;
   if (!arguments.quantize.empty()) options.quantization = parse_setting(arguments.quantize);
   to_folder(model, arguments, options);
 }
@@ -127,8 +136,9 @@ void run_convert(ConvertArguments arguments, const Environment& environment) {
   const OptionSpec dtypes = {"dtype", "", "TYPE", "", 0, 0, "F32|F16|BF16"};
   check_choice(dtypes, arguments.dtype);
   if (arguments.format.empty())
-    arguments.format =
-        upper(std::filesystem::path(arguments.target).extension().string()) == ".GGUF" ? "gguf" : "hf";
+    arguments.format = upper(std::filesystem::path(arguments.target).extension().string()) == ".GGUF" ? "gguf"
+                       : arguments.pack                                                               ? "mlx"
+                                                                                                      : "hf";
   for (const Format& format : kFormats) {
     if (format.name != arguments.format) continue;
     format.write(load_model(arguments.model, environment), arguments);
@@ -163,6 +173,10 @@ void add_convert(CLI::App& program, const Environment& environment) {
                    "scales, biases and "
                    "norms. Default: as stored, and F32 for quantised weights that become floats.")
       ->type_name("TYPE");
+  command->add_flag(
+      "--pack", arguments->pack,
+      "For mlx, codes of 4 or 8 bits: order the weights for the processor. Fastest, and read by lille only; "
+      "converting again unpacks.");
   command->add_flag("--overwrite", arguments->overwrite, "Replace DST if it is there.");
   visit_options(arguments->model, [command](const OptionSpec& spec, auto& field) {
     if (spec.name != "model") add_option(*command, spec, field)->type_name(std::string(spec.value_name));

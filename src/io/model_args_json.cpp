@@ -196,8 +196,10 @@ class ConfigReader {
            describe(*method), "convert the original checkpoint with mlx-lm, or use it without quantization");
     const LayerQuantization setting = read_layer_quantization(key, *value);
     QuantizationArgs quantization{.group_size = setting.group_size, .bits = setting.bits};
+    if (const json* packing = find(*value, "packing"))
+      quantization.packed_scales = read_packing(key + ".packing", *packing);
     for (const auto& [name, layer] : value->items()) {
-      if (name == "group_size" || name == "bits" || name == "mode") continue;
+      if (name == "group_size" || name == "bits" || name == "mode" || name == "packing") continue;
       if (layer.is_boolean()) {
         quantization.layers[name] = layer.get<bool>() ? std::optional(setting) : std::nullopt;
       } else if (layer.is_object()) {
@@ -206,6 +208,19 @@ class ConfigReader {
       }
     }
     return quantization;
+  }
+
+  std::string read_packing(const std::string& key, const json& packing) const {
+    const json* version = find(packing, "version");
+    if (version == nullptr || *version != QuantizationArgs::kPackingVersion)
+      fail(ErrorCode::kUnsupported, key + ".version", fmt::format("{}", QuantizationArgs::kPackingVersion),
+           version == nullptr ? "none" : describe(*version),
+           "pack the model again with this version of lille");
+    const json* scales = find(packing, "scales");
+    for (const char* type : {"F32", "F16", "BF16"})
+      if (scales != nullptr && *scales == type) return type;
+    fail(ErrorCode::kCorruptFile, key + ".scales", "F32, F16 or BF16",
+         scales == nullptr ? "none" : describe(*scales));
   }
 
   LayerQuantization read_layer_quantization(const std::string& key, const json& quantization) const {
@@ -261,6 +276,9 @@ std::string ModelArgs::to_json() const {
     json object = quantization_object({quantization->group_size, quantization->bits});
     for (const auto& [path, layer] : quantization->layers)
       object[path] = layer ? quantization_object(*layer) : json(false);
+    if (!quantization->packed_scales.empty())
+      object["packing"] = {{"version", QuantizationArgs::kPackingVersion},
+                           {"scales", quantization->packed_scales}};
     config["quantization"] = object;
     config["quantization_config"] = object;
   }

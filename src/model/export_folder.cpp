@@ -127,6 +127,9 @@ void check_destination(const ModelSource& source, const fs::path& destination) {
 }
 
 void check_options(const FolderExportOptions& options) {
+  if (options.pack && options.form != FolderForm::kMlx)
+    raise(ErrorCode::kInvalidArgument,
+          "[write] pack: expected the form of MLX with it, got that of Hugging Face. Hint: choose mlx");
   if (!options.quantization) return;
   check_setting(*options.quantization);
   if (options.form != FolderForm::kMlx)
@@ -153,6 +156,11 @@ FolderExportReport export_folder(const fs::path& source, const fs::path& destina
     raise(ErrorCode::kInvalidArgument,
           "[quantize] {}: expected rows that groups of {} divide, got none. Hint: choose a smaller group",
           printable_path(source), options.quantization->group_size);
+  if (options.pack && (!tensors.quantization() || tensors.quantization()->packed_scales.empty()))
+    raise(
+        ErrorCode::kInvalidArgument,
+        "[pack] {}: expected matrices of codes, got only floats. Hint: quantise them, to 8 bits for example",
+        printable_path(source));
   // What takes no time comes first, so that what is wrong with it is known at once.
   write_text(folder.path() / kConfigFile, config_text(*opened, args, options, tensors));
   write_text(folder.path() / kWeightIndexFile, tensors.index_text());

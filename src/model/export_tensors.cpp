@@ -10,6 +10,7 @@
 #include "model/matrix_rows.h"
 #include "model/weight_types.h"
 #include "quantize/affine_blocks.h"
+#include "quantize/packed.h"
 
 namespace lille {
 namespace {
@@ -53,7 +54,9 @@ std::optional<int64_t> bits_of_blocks(const Linear& linear) noexcept {
   return most;
 }
 
-bool is_affine(const LinearPart& part) noexcept { return part.weight.kind == kernels::WeightKind::kAffine; }
+bool is_affine(const LinearPart& part) noexcept {
+  return part.weight.kind == kernels::WeightKind::kAffine || part.weight.kind == kernels::WeightKind::kPacked;
+}
 
 template <typename Widen, typename Narrow>
 bool survives(std::span<const std::byte> floats, Narrow narrow, Widen widen) {
@@ -90,6 +93,10 @@ AffineMatrix stored_codes(const Linear& linear) {
   AffineMatrix stored;
   for (const LinearPart& part : linear.parts) {
     const kernels::WeightMatrix& weight = part.weight;
+    if (weight.kind == kernels::WeightKind::kPacked) {
+      append(stored, unpack_affine(weight));
+      continue;
+    }
     const auto n_scale_bytes = static_cast<std::size_t>(weight.n_out * (weight.n_in / weight.group_size) *
                                                         kernels::float_bytes(weight.scale_kind));
     append(stored.codes, weight.data, rows_in_file(weight).size());
@@ -133,6 +140,12 @@ ExportTensors::ExportTensors(const ModelSource& source, const ModelArgs& args,
 }
 
 std::optional<QuantizationArgs> ExportTensors::quantization() const {
+  std::optional<QuantizationArgs> quantization = settings();
+  if (quantization) quantization->packed_scales = packed_type_ ? dtype_name(row_of(*packed_type_).dtype) : "";
+  return quantization;
+}
+
+std::optional<QuantizationArgs> ExportTensors::settings() const {
   if (options_.quantization)
     return QuantizationArgs{.group_size = options_.quantization->group_size,
                             .bits = options_.quantization->bits};
@@ -206,11 +219,41 @@ void ExportTensors::add(const Plan& plan) {
     if (!of_blocks_) of_blocks_ = QuantizationArgs{.group_size = setting.group_size, .bits = setting.bits};
     if (setting.bits != of_blocks_->bits) of_blocks_->layers[spec.name] = setting;
   }
+  if (options_.pack) return add_packed(plan);
   const int64_t n_out = spec.shape[0];
   const int64_t n_in = spec.shape[1];
   add_tensor(spec.name + ".weight", DType::kU32, {n_out, n_in * setting.bits / 32});
   add_tensor(spec.name + ".scales", dtype, {n_out, n_in / setting.group_size});
   add_tensor(spec.name + ".biases", dtype, {n_out, n_in / setting.group_size});
+}
+
+void ExportTensors::add_packed(const Plan& plan) {
+  const ParameterSpec& spec = *plan.parameter->spec;
+  if (!can_pack(plan.setting.bits))
+    raise(ErrorCode::kInvalidArgument,
+          "[pack] {}: expected codes of 4 or 8 bits, got {}. Hint: quantise to 4 or 8 bits", spec.name,
+          plan.setting.bits);
+  if (!packed_type_) packed_type_ = plan.type;
+  if (*packed_type_ != plan.type)
+    raise(ErrorCode::kInvalidArgument,
+          "[pack] {}: expected scales of one type in the whole model, {}, got {}", spec.name,
+          float_type_name(*packed_type_), float_type_name(plan.type));
+  const kernels::WeightMatrix matrix = affine_matrix(plan, nullptr);
+  const int64_t n_panels = (matrix.n_out + kernels::kPackedOuts - 1) / kernels::kPackedOuts;
+  add_tensor(spec.name + ".weight", DType::kU8, {n_panels, kernels::packed_panel_bytes(matrix)});
+}
+
+kernels::WeightMatrix ExportTensors::affine_matrix(const Plan& plan, const AffineMatrix* codes) {
+  const ParameterSpec& spec = *plan.parameter->spec;
+  return {.kind = kernels::WeightKind::kAffine,
+          .data = codes == nullptr ? nullptr : codes->codes.data(),
+          .n_out = spec.shape[0],
+          .n_in = spec.shape[1],
+          .bits = plan.setting.bits,
+          .scales = codes == nullptr ? nullptr : codes->scales.data(),
+          .biases = codes == nullptr ? nullptr : codes->biases.data(),
+          .scale_kind = row_of(plan.type).float_kind,
+          .group_size = plan.setting.group_size};
 }
 
 void ExportTensors::add_tensor(std::string name, DType dtype, std::vector<int64_t> shape) {
@@ -229,9 +272,13 @@ void ExportTensors::write(SafetensorsWriter& writer) {
       writer.write(floats_of(plan, linear, owned));
     } else {
       const AffineMatrix matrix = codes_of(plan, linear);
-      writer.write(matrix.codes);
-      writer.write(matrix.scales);
-      writer.write(matrix.biases);
+      if (options_.pack) {
+        writer.write(pack_affine(affine_matrix(plan, &matrix)));
+      } else {
+        writer.write(matrix.codes);
+        writer.write(matrix.scales);
+        writer.write(matrix.biases);
+      }
     }
     if (options_.on_progress) options_.on_progress(++n_done, static_cast<int64_t>(plans_.size()));
   }

@@ -57,9 +57,13 @@ class ExportTensors {
     LayerQuantization setting = {};    ///< Of codes.
   };
 
+  std::optional<QuantizationArgs> settings() const;
   Plan plan_of(const Parameter& parameter) const;
   Plan plan_stored_codes(const Parameter& parameter, const Linear& linear) const;
   void add(const Plan& plan);
+  void add_packed(const Plan& plan);
+  /// The codes as a matrix; only its shape if they are null.
+  static kernels::WeightMatrix affine_matrix(const Plan& plan, const AffineMatrix* codes);
   void add_tensor(std::string name, DType dtype, std::vector<int64_t> shape);
   /// Whether codes and blocks stay such where the form can hold them.
   bool keeps_codes() const noexcept {
@@ -80,6 +84,7 @@ class ExportTensors {
   std::vector<Plan> plans_;
   std::vector<TensorToSave> tensors_;
   std::optional<FloatType> embedding_type_;
+  std::optional<FloatType> packed_type_;       ///< Of the scales of packed matrices; nothing if none is.
   std::optional<QuantizationArgs> of_blocks_;  ///< The settings that codes of blocks have got.
   FolderExportReport report_;
   int64_t n_weights_ = 0;

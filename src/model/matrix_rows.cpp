@@ -9,6 +9,7 @@
 #include "kernels/weight_kind.h"
 #include "model/weight_types.h"
 #include "quantize/gguf_blocks.h"
+#include "quantize/packed.h"
 #include "quantize/rows.h"
 
 namespace lille {
@@ -74,6 +75,17 @@ std::vector<std::byte> copy_parts(std::span<const LinearPart> parts, int64_t n_r
   return bytes;
 }
 
+// The matrix itself, or the rows of a packed one.
+kernels::WeightMatrix as_stored_rows(kernels::WeightMatrix matrix, AffineMatrix& unpacked) {
+  if (matrix.kind != kernels::WeightKind::kPacked) return matrix;
+  unpacked = unpack_affine(matrix);
+  matrix.kind = kernels::WeightKind::kAffine;
+  matrix.data = unpacked.codes.data();
+  matrix.scales = unpacked.scales.data();
+  matrix.biases = unpacked.biases.data();
+  return matrix;
+}
+
 }  // namespace
 
 void dequantize_row(float* out, std::span<const LinearPart> parts, int64_t row,
@@ -96,7 +108,8 @@ OwnedMatrix copy_rows(const Linear& linear, int64_t first, int64_t n, int64_t pe
     part_begin += candidate.weight.n_out;
   }
   LILLE_CHECK(part != nullptr);
-  const kernels::WeightMatrix& source = part->weight;
+  AffineMatrix unpacked;
+  const kernels::WeightMatrix source = as_stored_rows(part->weight, unpacked);
   const bool is_affine = source.kind == kernels::WeightKind::kAffine;
   const int64_t row_bytes = kernels::row_bytes(source);
   const int64_t scale_bytes =

@@ -92,7 +92,7 @@ std::vector<Model::Storage> count_storage(std::span<const Parameter> parameters)
 bool has_q8_weights(std::span<const Parameter> parameters) {
   const auto is_q8 = [](const StoredTensor& tensor) {
     const std::optional<kernels::WeightKind> kind = weight_kind(tensor.weight->dtype);
-    return tensor.scales != nullptr || (kind && kernels::takes_q8(*kind));
+    return tensor.quantization.has_value() || (kind && kernels::takes_q8(*kind));
   };
   return std::ranges::any_of(
       parameters, [&](const Parameter& parameter) { return std::ranges::any_of(parameter.tensors, is_q8); });

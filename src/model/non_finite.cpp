@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "kernels/kernel_types.h"
 
 namespace lille {
 namespace {
@@ -51,25 +52,51 @@ bool has_non_finite(const TensorView& view) {
   return dtype_block_elements(view.dtype) > 1 && has_non_finite_block(view);
 }
 
+// The scales and biases inside the panels of a packed matrix.
+bool has_non_finite_panel(const StoredTensor& tensor) {
+  const LayerQuantization& setting = tensor.quantization.value();
+  TensorView floats = *tensor.weight;
+  floats.dtype = tensor.packed_scales.value();
+  const int64_t code_bytes = kernels::kPackedOuts * setting.group_size * setting.bits / 8;
+  const int64_t float_bytes = 2 * kernels::kPackedOuts * dtype_bytes(floats.dtype);
+  const std::span<const std::byte> panels = tensor.weight->bytes;
+  for (auto at = static_cast<std::size_t>(code_bytes); at < panels.size();
+       at += static_cast<std::size_t>(code_bytes + float_bytes)) {
+    floats.bytes = panels.subspan(at, static_cast<std::size_t>(float_bytes));
+    if (has_non_finite(floats)) return true;
+  }
+  return false;
+}
+
+struct Checked {
+  const StoredTensor* tensor;
+  const TensorView* view;
+};
+
+bool has_non_finite(const Checked& checked) {
+  return checked.tensor->packed_scales ? has_non_finite_panel(*checked.tensor)
+                                       : has_non_finite(*checked.view);
+}
+
 }  // namespace
 
 void warn_of_non_finite(ThreadPool& pool, std::span<const Parameter> parameters,
                         const WarningCallback& on_warning) {
   if (!on_warning) return;
-  std::vector<const TensorView*> views;
+  std::vector<Checked> views;
   for (const Parameter& parameter : parameters)
     for (const StoredTensor& tensor : parameter.tensors)
       for (const TensorView* view : {tensor.weight, tensor.scales, tensor.biases})
-        if (view != nullptr) views.push_back(view);
+        if (view != nullptr) views.push_back({&tensor, view});
   std::vector<char> is_bad(views.size(), 0);
   pool.run(static_cast<int64_t>(views.size()),
-           [&](int64_t view_idx, int64_t) { is_bad[view_idx] = has_non_finite(*views[view_idx]) ? 1 : 0; });
+           [&](int64_t view_idx, int64_t) { is_bad[view_idx] = has_non_finite(views[view_idx]) ? 1 : 0; });
   for (std::size_t view_idx = 0; view_idx < views.size(); ++view_idx)
     if (is_bad[view_idx] != 0)
       on_warning(
           fmt::format("{}: {} contains NaN or infinite values; what the model computes is meaningless. "
                       "Hint: is the file damaged, or did its training diverge?",
-                      views[view_idx]->file, printable(views[view_idx]->name)));
+                      views[view_idx].view->file, printable(views[view_idx].view->name)));
 }
 
 }  // namespace lille

@@ -8,7 +8,9 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "kernels/weight_kind.h"
 #include "model/weight_types.h"
+#include "quantize/packed.h"
 
 namespace lille {
 namespace {
@@ -118,6 +120,9 @@ class Matcher {
       fault("{}.weight is missing: expected {}", spec.name, shape_text(spec.shape));
     } else if (tensor.scales != nullptr || tensor.biases != nullptr) {
       tensor.quantization = check_affine(spec, tensor);
+    } else if (is_packed(spec, *tensor.weight)) {
+      tensor.quantization = check_packed(spec, *tensor.weight);
+      tensor.packed_scales = dtype_from_name(args_.quantization->packed_scales);
     } else {
       if (spec.kind == ParameterKind::kMatrix && weight_kind(tensor.weight->dtype))
         check_shape(spec.name + ".weight", *tensor.weight, spec.shape);
@@ -176,6 +181,36 @@ class Matcher {
     return setting;
   }
 
+  bool is_packed(const ParameterSpec& spec, const TensorView& weight) const {
+    return spec.kind == ParameterKind::kMatrix && weight.dtype == DType::kU8 && args_.quantization &&
+           !args_.quantization->packed_scales.empty();
+  }
+
+  // Panels (kernels/kernel_types.h, WeightKind::kPacked). Returns the setting that they were checked with.
+  std::optional<LayerQuantization> check_packed(const ParameterSpec& spec, const TensorView& weight) {
+    const std::optional<LayerQuantization> setting = args_.quantization->of_layer(spec.name);
+    const int64_t n_in = spec.shape[1];
+    if (!setting || !can_pack(setting->bits) || n_in % setting->group_size != 0) {
+      fault(
+          "{}: expected codes of 4 or 8 bits in groups that divide its rows of {}, since it is packed, got "
+          "{}",
+          spec.name, n_in,
+          setting ? fmt::format("{} bits in groups of {}", setting->bits, setting->group_size) : "none");
+      return std::nullopt;
+    }
+    const kernels::WeightMatrix matrix = {
+        .kind = kernels::WeightKind::kPacked,
+        .n_out = spec.shape[0],
+        .n_in = n_in,
+        .bits = setting->bits,
+        .scale_kind = float_kind(*dtype_from_name(args_.quantization->packed_scales)),
+        .group_size = setting->group_size};
+    const std::vector<int64_t> panels = {(matrix.n_out + kernels::kPackedOuts - 1) / kernels::kPackedOuts,
+                                         kernels::packed_panel_bytes(matrix)};
+    check_shape(spec.name + ".weight", weight, panels);
+    return setting;
+  }
+
   void check_codes(const ParameterSpec& spec, const StoredTensor& tensor, const LayerQuantization& setting) {
     const int64_t n_out = spec.shape[0];
     const int64_t n_in = spec.shape[1];
@@ -208,6 +243,13 @@ kernels::WeightMatrix matrix_of(const StoredTensor& tensor, int64_t n_out, int64
   matrix.data = tensor.weight->bytes.data();
   matrix.n_out = n_out;
   matrix.n_in = n_in;
+  if (tensor.packed_scales) {
+    matrix.kind = kernels::WeightKind::kPacked;
+    matrix.bits = tensor.quantization.value().bits;
+    matrix.group_size = tensor.quantization->group_size;
+    matrix.scale_kind = float_kind(*tensor.packed_scales);
+    return matrix;
+  }
   if (tensor.scales == nullptr) {
     matrix.kind = weight_kind(tensor.weight->dtype).value();
     return matrix;
@@ -312,10 +354,10 @@ int64_t StoredTensor::n_bytes() const noexcept {
 }
 
 std::string StoredTensor::storage() const {
-  if (scales == nullptr) return std::string(dtype_name(weight->dtype));
-  const LayerQuantization& setting = quantization.value();
-  return fmt::format("{}-bit, groups of {}, {} scales", setting.bits, setting.group_size,
-                     dtype_name(scales->dtype));
+  if (!quantization) return std::string(dtype_name(weight->dtype));
+  return fmt::format("{}-bit, groups of {}, {} scales{}", quantization->bits, quantization->group_size,
+                     dtype_name(packed_scales ? *packed_scales : scales->dtype),
+                     packed_scales ? ", packed" : "");
 }
 
 std::vector<ParameterSpec> parameter_table(const ModelArgs& args) {

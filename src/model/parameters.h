@@ -48,6 +48,8 @@ struct StoredTensor {
   const TensorView* biases = nullptr;  ///< Null unless quantised in MLX's form.
   /// What the three were checked with: the only setting to read them with. Nothing unless they are quantised.
   std::optional<LayerQuantization> quantization = {};
+  /// Type of the scales inside `weight`, which then holds panels of kernels::WeightKind::kPacked.
+  std::optional<DType> packed_scales = {};
 
   int64_t n_bytes() const noexcept;
   /// "BF16", or "8-bit, groups of 64, BF16 scales".
