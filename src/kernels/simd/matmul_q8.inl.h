@@ -45,12 +45,13 @@ void quantize_q8(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_s
 }
 
 /// MLX's codes of kBits.
-template <typename Q, int kCodeBits, FloatKind kScaleKind>
+template <typename Q, int kCodeBits, FloatKind kKind>
 struct AffineQ8 {
   static constexpr int kBits = kCodeBits;
   static constexpr int kOffset = 0;  ///< What a weight takes off its code.
   static constexpr bool kHasBias = true;
-  using Scales = Floats<typename Q::V, kScaleKind>;
+  static constexpr FloatKind kScaleKind = kKind;
+  using Scales = Floats<typename Q::V, kKind>;
 
   static int64_t row_bytes(int64_t n_in) { return n_in * kBits / 8; }
   static typename Q::I load(const Byte* row, int64_t col, bool whole) {
@@ -72,7 +73,8 @@ struct BlockQ8 {
   static constexpr int kBits = kCodeBits;
   static constexpr int kOffset = kCodeOffset;
   static constexpr bool kHasBias = kBias;
-  using Scales = Floats<typename Q::V, FloatKind::kF16>;
+  static constexpr FloatKind kScaleKind = FloatKind::kF16;
+  using Scales = Floats<typename Q::V, kScaleKind>;
 
   static int64_t row_bytes(int64_t n_in) {
     return n_in / kBlockWeights * static_cast<int64_t>(sizeof(Block));
@@ -109,15 +111,16 @@ class PanelScales {
     }
   }
 
-  F biases(int64_t group) const { return Codec::Scales::load(biases_ + group * kGroupBytes); }
-  F scales(int64_t group) const { return Codec::Scales::load(scales_ + group * kGroupBytes); }
+  const Byte* scales_at(int64_t group) const { return scales_ + group * kGroupBytes; }
+  const Byte* biases_at(int64_t group) const { return biases_ + group * kGroupBytes; }
+  F scales(int64_t group) const { return Codec::Scales::load(scales_at(group)); }
 
   /// The biases' part of the products of a row.
   F bias_products(const Q8Rows& x, int64_t n_groups) const {
     F sums = Q::V::zero();
     if constexpr (Codec::kHasBias)
       for (int64_t group = 0; group < n_groups; ++group)
-        sums = Q::V::fma(Codec::Scales::load(biases_ + group * kGroupBytes),
+        sums = Q::V::fma(Codec::Scales::load(biases_at(group)),
                          Q::V::set(x.group_sums[group * x.block_stride]), sums);
     return sums;
   }
@@ -150,7 +153,6 @@ struct Panel {
   RowRange range;
   int64_t row_bytes;
   Byte* laid_out;  ///< (n_in / 4, Q::kOuts, 4) codes, aligned, to be filled by lay_out.
-  float* floats;   ///< Scales and biases (n_groups, Q::kOuts) each, for tiles.
   PanelScales<Q, Codec> scales;
   const Byte* rows;  ///< Q::kOuts rows as they are stored.
 
@@ -163,13 +165,13 @@ struct Panel {
         range{out_idx, of.out_end - 1},
         row_bytes(Codec::row_bytes(n_in)),
         laid_out(scratch),
-        floats(reinterpret_cast<float*>(scratch + Q::kOuts * of.x.code_stride)),
-        scales(of.weight, range, n_groups, reinterpret_cast<Byte*>(floats + 2 * n_groups * Q::kOuts)),
+        scales(of.weight, range, n_groups, scratch + Q::kOuts * of.x.code_stride),
         rows(static_cast<const Byte*>(of.weight.data) + out_idx * row_bytes) {
     // Rows past the last are whatever: what they give is not stored. But they must be readable.
     const int64_t n_rows = range.last - range.first + 1;
     if (n_rows >= Q::kOuts) return;
-    Byte* copies = reinterpret_cast<Byte*>(floats + 4 * n_groups * Q::kOuts);
+    Byte* copies =
+        scratch + Q::kOuts * (of.x.code_stride + 2 * n_groups * static_cast<int64_t>(sizeof(float)));
     __builtin_memcpy(copies, rows, static_cast<size_t>(n_rows * row_bytes));
     rows = copies;
   }
@@ -257,16 +259,13 @@ inline void multiply_panel(const Panel<Q, Codec>& panel) {
     return;
   }
   lay_out(panel);
-  for (int64_t group = 0; group < panel.n_groups; ++group) {
-    Q::V::store(panel.floats + group * Q::kOuts, panel.scales.scales(group));
-    if constexpr (Codec::kHasBias)
-      Q::V::store(panel.floats + (panel.n_groups + group) * Q::kOuts, panel.scales.biases(group));
-  }
   const TileWeights weights = {.codes = panel.laid_out,
                                .code_step = 4 * Q::kOuts,
                                .group_step = panel.group_size * Q::kOuts,
-                               .scales = panel.floats,
-                               .biases = Codec::kHasBias ? panel.floats + panel.n_groups * Q::kOuts : nullptr,
+                               .scales = panel.scales.scales_at(0),
+                               .biases = Codec::kHasBias ? panel.scales.biases_at(0) : nullptr,
+                               .scale_step = PanelScales<Q, Codec>::kGroupBytes,
+                               .scale_kind = Codec::kScaleKind,
                                .n_in = panel.n_in,
                                .group_size = panel.group_size,
                                .correction = Panel<Q, Codec>::kCorrection};
@@ -336,20 +335,17 @@ class PackedPanels {
 
   void multiply_rows_of(int64_t first) const {
     const Byte* panel = panel_of(first);
-    float* scales = args_.scratch;
-    float* biases = scales + n_groups_ * Q::kOuts;
-    for (int64_t group = 0; group < n_groups_; ++group) {
-      V::store(scales + group * Q::kOuts, Scales::load(scales_of(panel, group, first)));
-      V::store(biases + group * Q::kOuts, Scales::load(scales_of(panel, group, first) + kToBiases));
-    }
     multiply_tiles<Q, kForm>({.codes = panel + 4 * (first % kPackedOuts),
                               .code_step = kStep,
                               .group_step = group_step_,
-                              .scales = scales,
-                              .biases = biases,
+                              .scales = scales_of(panel, 0, first),
+                              .biases = scales_of(panel, 0, first) + kToBiases,
+                              .scale_step = group_step_,
+                              .scale_kind = kScaleKind,
                               .n_in = args_.weight.n_in,
                               .group_size = args_.weight.group_size,
-                              .correction = kCorrection},
+                              .correction = kCorrection,
+                              .is_stream = true},
                              args_.x, args_.n_rows, out_, first);
   }
 
@@ -437,14 +433,13 @@ void matmul_q8(const MatmulQ8Args& args) noexcept {
   });
 }
 
-/// A panel laid out, its scales and biases as floats and as they are stored, a copy of its rows, and what
-/// aligning takes.
+/// A panel laid out, its scales and biases as float32 at most, a copy of its rows, and what aligning takes.
 template <typename Q>
 int64_t matmul_q8_scratch_floats(int64_t n_in) noexcept {
   const int64_t padded = (n_in + kQ8Padding - 1) / kQ8Padding * kQ8Padding;
   const int64_t n_groups = n_in / kQ8Block;
   const int64_t row_floats = n_groups * static_cast<int64_t>(sizeof(BlockQ8_0)) / 4 + 1;
-  return Q::kOuts * (padded / 4 + 4 * n_groups + row_floats) + 16;
+  return Q::kOuts * (padded / 4 + 2 * n_groups + row_floats) + 16;
 }
 
 }  // namespace

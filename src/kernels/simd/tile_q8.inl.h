@@ -17,17 +17,29 @@ enum class TileForm {
   kNibbles,  ///< Two in a byte: those of four columns in the low halves, of the next four in the high ones.
 };
 
-/// A panel that is laid out: codes[group][four columns][output][four], scales and biases[group][output].
+/// A panel that is laid out: codes[group][four columns][output][four], with the scales and biases of each
+/// group.
 struct TileWeights {
   const Byte* codes = nullptr;
   int64_t code_step = 0;   ///< Bytes from the codes of four columns (kNibbles: eight) to the next.
-  int64_t group_step = 0;  ///< Bytes from one group to the next.
-  const float* scales = nullptr;
-  const float* biases = nullptr;  ///< Null where weights have none.
+  int64_t group_step = 0;  ///< Bytes from the codes of one group to those of the next.
+  const Byte* scales = nullptr;
+  const Byte* biases = nullptr;  ///< Null where weights have none.
+  int64_t scale_step = 0;        ///< Bytes from the scales or biases of one group to those of the next.
+  FloatKind scale_kind = FloatKind::kF32;
   int64_t n_in = 0;
   int64_t group_size = 0;
-  int correction = 0;  ///< What is added to each code.
+  int correction = 0;      ///< What is added to each code.
+  bool is_stream = false;  ///< Memory goes on with the next panel.
 };
+
+/// Floats of a kind that is known when it runs: asked once for a group, which costs nothing beside its
+/// products.
+template <typename V>
+inline typename V::F load_floats(const Byte* from, FloatKind kind) {
+  if (kind == FloatKind::kF32) return V::load(from);
+  return kind == FloatKind::kF16 ? V::load_f16(from) : V::load_bf16(from);
+}
 
 /// Columns [begin, end) of out, of which a panel gives some.
 struct TileOut {
@@ -79,8 +91,13 @@ void multiply_tile(const TileWeights& weights, const Q8Rows& x, int64_t row_idx,
   int64_t col = 0;
   for (int64_t group = 0; group < n_groups; ++group) {
     const Byte* codes = weights.codes + group * weights.group_step;
-    const auto weight_scales = V::load(weights.scales + group * Q::kOuts);
+    const auto weight_scales =
+        load_floats<V>(weights.scales + group * weights.scale_step, weights.scale_kind);
     for (int64_t block = 0; block < blocks_of_group; ++block, col += kQ8Block) {
+      if (weights.is_stream && row_idx == 0) {
+        prefetch_stream(codes);
+        if (kForm != TileForm::kNibbles) prefetch_stream(codes + kPrefetchStep);
+      }
       I sums[kRows];
       LILLE_UNROLL
       for (int row = 0; row < kRows; ++row) sums[row] = Q::set_int(0);
@@ -112,7 +129,7 @@ void multiply_tile(const TileWeights& weights, const Q8Rows& x, int64_t row_idx,
     LILLE_UNROLL
     for (int row = 0; row < kRows; ++row) biases[row] = V::zero();
     for (int64_t group = 0; group < n_groups; ++group) {
-      const auto bias = V::load(weights.biases + group * Q::kOuts);
+      const auto bias = load_floats<V>(weights.biases + group * weights.scale_step, weights.scale_kind);
       const float* group_sums = x.group_sums + group * x.block_stride + row_idx;
       LILLE_UNROLL
       for (int row = 0; row < kRows; ++row) biases[row] = V::fma(bias, V::set(group_sums[row]), biases[row]);
