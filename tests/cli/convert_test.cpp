@@ -29,6 +29,23 @@ TEST_F(Convert, QuantisesAsAsked) {
   EXPECT_GT(info["storage"]["Q8_0"]["n_parameters"], 17'000'000);
 }
 
+TEST_F(Convert, PackedModelsAnswerAsTheirSource) {
+  const std::string packed = (folder_.path() / "packed").string();
+  output_of({"convert", tiny_model(), packed, "--pack"});
+  const nlohmann::json info = nlohmann::json::parse(output_of({"info", "--json", "--model", packed}));
+  EXPECT_NE(info["parts"]["attention"]["dtype"].get<std::string>().find(", packed"), std::string::npos);
+  for (const char* exact : {"", "--exact"}) {
+    std::vector<std::string> ask = {"generate", "Once upon a time", "--temp", "0", "--max-tokens", "8"};
+    if (*exact != 0) ask.emplace_back(exact);
+    const std::string expected = output_of(ask);
+    ask.insert(ask.end(), {"--model", packed});
+    EXPECT_EQ(output_of(ask), expected) << exact;
+  }
+  output_of({"convert", packed, path(), "--quantize", "q8_0"});
+  expect_failure(2, "--pack: expected --format mlx",
+                 {"convert", tiny_model(), path(), "--pack", "--overwrite"});
+}
+
 TEST_F(Convert, SamplingSettingsComeAlong) {
   const std::filesystem::path model = folder_.path() / "model";
   std::filesystem::copy(tiny_model(), model);

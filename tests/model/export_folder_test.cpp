@@ -50,6 +50,110 @@ TEST(ExportFolder, HasTheTensorsOfMlxLm) {
   EXPECT_EQ(n_compared, 10);
 }
 
+FolderExportOptions packed() {
+  FolderExportOptions options = {.form = FolderForm::kMlx};
+  options.pack = true;
+  return options;
+}
+
+std::vector<float> logits_of(const Model& model, bool exact) {
+  Session session(model, {.n_threads = 1, .exact = exact});
+  std::vector<float> values;
+  // One row, few and many: each has its own way through a packed matrix.
+  for (const int64_t n_tokens : {1, 2, 17}) {
+    PromptCache cache = make_prompt_cache(model);
+    std::vector<int32_t> ids;
+    for (int32_t id = 0; id < n_tokens; ++id) ids.push_back(7 * id % 50);
+    const BatchItem item = {ids, &cache, LogitsFor::kAll};
+    const Logits logits = session.forward(std::span(&item, 1));
+    values.insert(values.end(), logits.values.begin(), logits.values.end());
+  }
+  return values;
+}
+
+// Whatever their order, the same codes give the same bits, and come back.
+TEST(ExportFolder, PackedWeightsGiveTheSameLogitsAndUnpack) {
+  const test::TemporaryFolder folder;
+  for (const int64_t bits : {4, 8})
+    for (const int64_t group_size : {32, 64, 128})
+      for (const FloatType type : {FloatType::kF32, FloatType::kF16, FloatType::kBF16}) {
+        const fs::path codes = folder.path() / "codes";
+        const fs::path panels = folder.path() / "panels";
+        FolderExportOptions options = quantised({.group_size = group_size, .bits = bits});
+        options.dtype = type;
+        options.overwrite = true;
+        export_folder(test::source_path("tests/golden/mlx/toy"), codes, options);
+        options = packed();
+        options.overwrite = true;
+        export_folder(codes, panels, options);
+
+        const Model expected = Model::load(codes);
+        const Model actual = Model::load(panels);
+        EXPECT_NE(actual.parts().front().dtype.find("packed"), std::string::npos);
+        for (const bool exact : {false, true})
+          EXPECT_EQ(logits_of(actual, exact), logits_of(expected, exact)) << bits;
+
+        const fs::path back = folder.path() / "back";
+        export_folder(panels, back, {.form = FolderForm::kMlx, .overwrite = true});
+        test::expect_tensors_of(back / "model.safetensors", codes / "model.safetensors");
+        EXPECT_EQ(Model::load(back).args().quantization, expected.args().quantization);
+      }
+}
+
+TEST(ExportFolder, PacksAtOnceWhatItQuantises) {
+  const test::TemporaryFolder folder;
+  FolderExportOptions options = quantised({.group_size = 64, .bits = 8});
+  export_folder(test::source_path("tests/golden/mlx/toy"), folder.path() / "codes", options);
+  export_folder(folder.path() / "codes", folder.path() / "later", packed());
+  options.pack = true;
+  export_folder(test::source_path("tests/golden/mlx/toy"), folder.path() / "at once", options);
+  test::expect_tensors_of(folder.path() / "at once/model.safetensors",
+                          folder.path() / "later/model.safetensors");
+}
+
+TEST(ExportFolder, RefusesToPackWhatHasNoPanels) {
+  const test::TemporaryFolder folder;
+  const fs::path source = test::source_path("tests/golden/mlx/toy");
+  const auto refuses = [&](std::string_view part, const fs::path& from, const FolderExportOptions& options) {
+    test::expect_error(ErrorCode::kInvalidArgument, part,
+                       [&] { export_folder(from, folder.path() / "target", options); });
+    EXPECT_FALSE(fs::exists(folder.path() / "target"));
+  };
+  refuses("got only floats", source, packed());
+  FolderExportOptions options = quantised({.group_size = 64, .bits = 6});
+  options.pack = true;
+  refuses("expected codes of 4 or 8 bits, got 6", source, options);
+  options.form = FolderForm::kHf;
+  options.quantization = std::nullopt;
+  refuses("expected the form of MLX", source, options);
+}
+
+// What a folder says of its panels must fit them.
+TEST(ExportFolder, AWrongSettingOfPanelsIsRefused) {
+  const test::TemporaryFolder folder;
+  FolderExportOptions options = quantised({.group_size = 64, .bits = 8});
+  options.pack = true;
+  export_folder(test::source_path("tests/golden/mlx/toy"), folder.path() / "packed", options);
+  const fs::path config_file = folder.path() / "packed/config.json";
+  const auto config = nlohmann::json::parse(test::read_file(config_file));
+  const auto expect_fault = [&](ErrorCode code, std::string_view part, const auto& change) {
+    auto changed = config;
+    change(changed["quantization"]);
+    changed["quantization_config"] = changed["quantization"];
+    std::ofstream(config_file) << changed.dump();
+    test::expect_error(code, part, [&] { Model::load(folder.path() / "packed"); });
+  };
+  expect_fault(ErrorCode::kCorruptFile, "got (", [](auto& setting) { setting["bits"] = 4; });
+  expect_fault(ErrorCode::kCorruptFile, "expected codes of 4 or 8 bits",
+               [](auto& setting) { setting["bits"] = 6; });
+  expect_fault(ErrorCode::kCorruptFile, "got (", [](auto& setting) { setting["packing"]["scales"] = "BF16"; });
+  expect_fault(ErrorCode::kCorruptFile, "packing.scales: expected F32, F16 or BF16, got \"I8\"",
+               [](auto& setting) { setting["packing"]["scales"] = "I8"; });
+  expect_fault(ErrorCode::kUnsupported, "packing.version: expected 1, got 2",
+               [](auto& setting) { setting["packing"]["version"] = 2; });
+  expect_fault(ErrorCode::kCorruptFile, "U8", [](auto& setting) { setting.erase("packing"); });
+}
+
 TEST(ExportFolder, KeepsTheFilesAndTheKeysOfTheSource) {
   const test::TemporaryFolder around;
   const fs::path source = around.path() / "source";

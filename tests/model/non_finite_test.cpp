@@ -40,6 +40,33 @@ TEST(WarnOfNonFinite, EveryFloatKind) {
   EXPECT_EQ(n_warnings<uint16_t>(DType::kF16, {0x7e00}), 1u);
 }
 
+// Two groups of a panel of 8 bits: 512 bytes of codes, 16 scales and 16 biases in F16 each.
+TEST(WarnOfNonFinite, ScalesAndBiasesInPanels) {
+  constexpr std::size_t kGroupBytes = 512 + 64;
+  const ParameterSpec spec = {"x", ParameterKind::kMatrix, ParameterPart::kAttention, {16, 64}, {}};
+  const auto n_warnings_at = [&](std::size_t offset) {
+    // Codes of all ones are no fault, and 0x0101 is a finite half.
+    std::vector<std::byte> bytes(2 * kGroupBytes, std::byte{0xff});
+    for (const std::size_t begin : {std::size_t{512}, kGroupBytes + 512})
+      std::memset(bytes.data() + begin, 1, 64);
+    const uint16_t infinity = 0x7c00;
+    if (offset < bytes.size()) std::memcpy(bytes.data() + offset, &infinity, sizeof(infinity));
+    const TensorView view = {"x.weight", DType::kU8, {1, 2 * kGroupBytes}, bytes, "file"};
+    StoredTensor tensor = {&view};
+    tensor.quantization = LayerQuantization{.group_size = 32, .bits = 8};
+    tensor.packed_scales = DType::kF16;
+    const Parameter parameter = {&spec, {tensor}};
+    ThreadPool pool(1);
+    int n = 0;
+    warn_of_non_finite(pool, std::span(&parameter, 1), [&n](std::string_view) { ++n; });
+    return n;
+  };
+  EXPECT_EQ(n_warnings_at(2 * kGroupBytes), 0);
+  EXPECT_EQ(n_warnings_at(0), 0);
+  for (const std::size_t offset : {std::size_t{512}, kGroupBytes - 2, kGroupBytes + 512, 2 * kGroupBytes - 2})
+    EXPECT_EQ(n_warnings_at(offset), 1) << offset;
+}
+
 // One block of each type, then one with the half at `offset` changed.
 TEST(WarnOfNonFinite, ScalesAndMinimaOfBlocks) {
   struct Row {
