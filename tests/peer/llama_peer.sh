@@ -24,7 +24,7 @@ for model in "$@"; do
   [[ $model == "$folder" ]] || rope=(--rope "${model##*:}")
   for type in F32 Q8_0; do
     "$lille" convert "$folder" "$work/model.gguf" --quantize "$type" --overwrite "${rope[@]}" 2>"$work/warnings" || { cat "$work/warnings"; exit 1; }
-    "$lille" logits --model "$work/model.gguf" --ids "$ids" --output "$work/logits.safetensors"
+    "$lille" logits --exact --model "$work/model.gguf" --ids "$ids" --output "$work/logits.safetensors"
     echo "== $model $type"
     node "$here/llama_peer.mjs" "$work/model.gguf" "$work/logits.safetensors" "$peer/node_modules" ${LILLE_PEER_VECTORS:+"$LILLE_PEER_VECTORS"}
   done
