@@ -244,9 +244,8 @@ void run_diff(const DiffArguments& arguments, const Environment& environment) {
 
 void add_diff(CLI::App& program, const Environment& environment) {
   CLI::App* command = program.add_subcommand("diff",
-                                             "Compares two models in any forms: every weight, and "
-                                             "predictions. Exits with 0 if they are the same, 1 if "
-                                             "they differ, and 2 if they cannot be compared.");
+                                             "Compares two models in any form. Exits with 0 if they are "
+                                             "the same, 1 if not, 2 on trouble.");
   const auto arguments = std::make_shared<DiffArguments>();
   for (const auto& [name, field] : {std::pair{"a", &arguments->a}, std::pair{"b", &arguments->b}})
     command->add_option(name, *field, fmt::format("Model {}: all that --model takes elsewhere.", name))

@@ -146,7 +146,8 @@ TEST(ExportFolder, AWrongSettingOfPanelsIsRefused) {
   expect_fault(ErrorCode::kCorruptFile, "got (", [](auto& setting) { setting["bits"] = 4; });
   expect_fault(ErrorCode::kCorruptFile, "expected codes of 4 or 8 bits",
                [](auto& setting) { setting["bits"] = 6; });
-  expect_fault(ErrorCode::kCorruptFile, "got (", [](auto& setting) { setting["packing"]["scales"] = "BF16"; });
+  expect_fault(ErrorCode::kCorruptFile, "got (",
+               [](auto& setting) { setting["packing"]["scales"] = "BF16"; });
   expect_fault(ErrorCode::kCorruptFile, "packing.scales: expected F32, F16 or BF16, got \"I8\"",
                [](auto& setting) { setting["packing"]["scales"] = "I8"; });
   expect_fault(ErrorCode::kUnsupported, "packing.version: expected 1, got 2",
