@@ -31,6 +31,8 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/lille.pc DESTINATION ${CMAKE_INSTALL_L
 install(TARGETS lille_cli)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/lille-tiny-8bit DESTINATION ${CMAKE_INSTALL_DATADIR}/lille/models)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/tasks DESTINATION ${CMAKE_INSTALL_DATADIR}/lille)
+install(FILES ${PROJECT_SOURCE_DIR}/models/calibration.txt ${PROJECT_SOURCE_DIR}/models/CALIBRATION.md
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/lille/models)
 
 # Completions and manual pages are printed by the program, which knows its options.
 set(LILLE_PAGES_DIR ${PROJECT_BINARY_DIR}/pages)

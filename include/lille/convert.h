@@ -65,7 +65,7 @@ struct FolderExportOptions {
   std::optional<FloatType> dtype = {};
   /// Only kMlx: quantises embedding and linear layers where the group divides their rows, as mlx_lm.convert
   /// does.
-  std::optional<LayerQuantization> quantization = {};
+  std::optional<QuantizationArgs> quantization = {};
   /// Only kMlx with codes of 4 or 8 bits: matrices are packed in the order in which products read them, which
   /// is fastest (docs/PERFORMANCE.md). Only this project reads such a folder; converting it again unpacks it.
   bool pack = false;

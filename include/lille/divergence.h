@@ -14,6 +14,7 @@ struct Divergence {
   double mean = 0;            ///< Mean over all predictions of KL(a || b), nats; NaN if a logit of either is.
   double max = 0;             ///< Largest of one prediction; NaN if mean is.
   int64_t max_at = 0;         ///< Index of the token after which that prediction stands.
+  double p999 = 0;            ///< 99.9th percentile over the predictions; NaN if mean is.
   double top1_agreement = 0;  ///< Share of predictions whose likeliest token is the same, 0 to 1.
   int64_t n_predictions = 0;  ///< One after each token.
   int64_t n_windows = 0;      ///< Pieces in which the tokens were read.

@@ -89,11 +89,11 @@ void to_hf(const Model& model, const ConvertArguments& arguments) {
 }
 
 // BITS or BITS,GROUP.
-LayerQuantization parse_setting(const std::string& text) {
+QuantizationArgs parse_setting(const std::string& text) {
   const std::size_t comma = text.find(',');
   const OptionSpec bits = {"quantize", "", "BITS[,GROUP]", "", 2, 8, ""};
   const OptionSpec group_size = {"quantize", "", "BITS[,GROUP]", "", 32, 128, ""};
-  LayerQuantization setting;
+  QuantizationArgs setting;
   setting.bits = parse_number<int64_t>(text.substr(0, comma), bits);
   if (comma != text.npos) setting.group_size = parse_number<int64_t>(text.substr(comma + 1), group_size);
   return setting;

@@ -165,11 +165,13 @@ std::string summary_text(const Comparison& found) {
   text += "\n";
   if (!found.divergence) return text + fmt::format("predictions: not compared, {}\n", found.left_out);
   const Divergence& measured = *found.divergence;
-  return text + fmt::format(
-                    "predictions: KL divergence of b from a {:.4g} nats in the mean, {:.4g} at most (after "
-                    "token {}); the likeliest token is the same in {:.2f} % of {} predictions\n",
-                    measured.mean, measured.max, measured.max_at, 100 * measured.top1_agreement,
-                    measured.n_predictions);
+  return text +
+         fmt::format(
+             "predictions: KL divergence of b from a {:.4g} nats in the mean, {:.4g} for all but 0.1 %, "
+             "{:.4g} at most (after token {}); the likeliest token is the same in {:.2f} % of {} "
+             "predictions\n",
+             measured.mean, measured.p999, measured.max, measured.max_at, 100 * measured.top1_agreement,
+             measured.n_predictions);
 }
 
 std::string as_text(const Comparison& found) {
@@ -225,6 +227,7 @@ Json as_json(const Comparison& found) {
     return json;
   }
   json["predictions"] = {{"kl_mean", found.divergence->mean},
+                         {"kl_p999", found.divergence->p999},
                          {"kl_max", found.divergence->max},
                          {"kl_max_at", found.divergence->max_at},
                          {"top1_agreement", found.divergence->top1_agreement},

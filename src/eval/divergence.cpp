@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "base/check.h"
+#include "base/thread_pool.h"
 
 namespace lille {
 namespace {
@@ -56,18 +58,49 @@ void check(const ModelArgs& a, const ModelArgs& b, std::span<const int32_t> ids)
             a.vocab_size - 1, id);
 }
 
-void add(Divergence& result, const Logits& a, const Logits& b) {
-  for (int64_t row_idx = 0; row_idx < a.n_rows; ++row_idx) {
-    const double kl = kl_divergence(a.row(row_idx), b.row(row_idx));
+/// What all predictions came to, in the order of the tokens.
+struct Compared {
+  std::vector<double> kl;
+  std::vector<char> has_same_top;
+};
+
+// Rows go to threads one by one, each with a place of its own for its result.
+void add(Compared& compared, ThreadPool& pool, const Logits& a, const Logits& b) {
+  const std::size_t begin = compared.kl.size();
+  compared.kl.resize(begin + static_cast<std::size_t>(a.n_rows));
+  compared.has_same_top.resize(compared.kl.size());
+  pool.run(a.n_rows, [&](int64_t row_idx, int64_t) {
+    const std::size_t at = begin + static_cast<std::size_t>(row_idx);
+    compared.kl[at] = kl_divergence(a.row(row_idx), b.row(row_idx));
+    compared.has_same_top[at] = has_same_top(a.row(row_idx), b.row(row_idx)) ? 1 : 0;
+  });
+}
+
+// The smallest value that at least this share of all does not exceed.
+double percentile(std::vector<double> values, double share) {
+  const auto rank = static_cast<std::ptrdiff_t>(std::ceil(share * static_cast<double>(values.size())));
+  const auto at = values.begin() + std::max<std::ptrdiff_t>(rank, 1) - 1;
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
+Divergence summary_of(const Compared& compared) {
+  Divergence result;
+  result.n_predictions = static_cast<int64_t>(compared.kl.size());
+  for (std::size_t idx = 0; idx < compared.kl.size(); ++idx) {
+    const double kl = compared.kl[idx];
     result.mean += kl;
+    result.top1_agreement += compared.has_same_top[idx];
     // The first NaN stays.
     if (kl > result.max || (std::isnan(kl) && !std::isnan(result.max))) {
       result.max = kl;
-      result.max_at = result.n_predictions;
+      result.max_at = static_cast<int64_t>(idx);
     }
-    result.top1_agreement += has_same_top(a.row(row_idx), b.row(row_idx)) ? 1 : 0;
-    ++result.n_predictions;
   }
+  result.mean /= static_cast<double>(result.n_predictions);
+  result.top1_agreement /= static_cast<double>(result.n_predictions);
+  result.p999 = std::isnan(result.mean) ? result.mean : percentile(compared.kl, 0.999);
+  return result;
 }
 
 }  // namespace
@@ -77,7 +110,9 @@ Divergence divergence(Session& a, Session& b, std::span<const int32_t> ids,
   check(a.model().args(), b.model().args(), ids);
   const int64_t window = std::min(a.model().args().block_size, b.model().args().block_size);
   const auto n_ids = static_cast<int64_t>(ids.size());
-  Divergence result;
+  ThreadPool pool(a.n_threads());
+  Compared compared;
+  int64_t n_windows = 0;
   for (int64_t window_begin = 0; window_begin < n_ids; window_begin += window) {
     PromptCache cache_a = make_prompt_cache(a.model());
     PromptCache cache_b = make_prompt_cache(b.model());
@@ -88,13 +123,13 @@ Divergence divergence(Session& a, Session& b, std::span<const int32_t> ids,
       const BatchItem item_a = {tokens, &cache_a, LogitsFor::kAll};
       const BatchItem item_b = {tokens, &cache_b, LogitsFor::kAll};
       const Logits logits_a = a.forward(std::span(&item_a, 1), {options.cancel, {}, nullptr});
-      add(result, logits_a, b.forward(std::span(&item_b, 1), {options.cancel, {}, nullptr}));
-      if (options.on_progress) options.on_progress(result.n_predictions, n_ids);
+      add(compared, pool, logits_a, b.forward(std::span(&item_b, 1), {options.cancel, {}, nullptr}));
+      if (options.on_progress) options.on_progress(static_cast<int64_t>(compared.kl.size()), n_ids);
     }
-    ++result.n_windows;
+    ++n_windows;
   }
-  result.mean /= static_cast<double>(n_ids);
-  result.top1_agreement /= static_cast<double>(n_ids);
+  Divergence result = summary_of(compared);
+  result.n_windows = n_windows;
   return result;
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <span>
+#include <utility>
 
 #include "lille/model.h"
 
@@ -17,6 +19,8 @@ struct Access {
   /// that is empty.
   static Model load(const std::filesystem::path& path, const LoadOptions& options,
                     const WarningCallback& on_non_finite);
+  /// A handle to parts that lie in no file.
+  static Model model(std::shared_ptr<const ModelParts> parts) { return Model(std::move(parts)); }
   /// One KVCache for each layer, the first layer first.
   static std::span<KVCache> layers(PromptCache& cache) noexcept;
   static std::span<const KVCache> layers(const PromptCache& cache) noexcept;

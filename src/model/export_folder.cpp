@@ -131,7 +131,9 @@ void check_options(const FolderExportOptions& options) {
     raise(ErrorCode::kInvalidArgument,
           "[write] pack: expected the form of MLX with it, got that of Hugging Face. Hint: choose mlx");
   if (!options.quantization) return;
-  check_setting(*options.quantization);
+  check_setting({options.quantization->group_size, options.quantization->bits});
+  for (const auto& [name, setting] : options.quantization->layers)
+    if (setting) check_setting(*setting);
   if (options.form != FolderForm::kMlx)
     raise(ErrorCode::kInvalidArgument,
           "[write] quantization: expected the form of MLX with it, got that of Hugging Face. Hint: choose "
@@ -140,8 +142,49 @@ void check_options(const FolderExportOptions& options) {
 
 }  // namespace
 
+namespace {
+
+/// Calls use(tensors) with what would be written.
+template <typename Use>
+auto with_planned(const fs::path& source, const FolderExportOptions& options, Use use) {
+  check_options(options);
+  const std::unique_ptr<const ModelSource> opened = ModelSource::open(source);
+  const ModelArgs args = opened->args();
+  const StoredParameters parameters(*opened, args, {});
+  if (options.quantization) check_not_quantised(args, parameters.all(), source);
+  return use(ExportTensors(*opened, args, parameters.all(), options));
+}
+
+}  // namespace
+
+std::vector<CodesPlan> plan_codes(const fs::path& source, const FolderExportOptions& options) {
+  return with_planned(source, options, [](const ExportTensors& tensors) { return tensors.planned_codes(); });
+}
+
+FolderExportReport plan_report(const fs::path& source, const FolderExportOptions& options) {
+  return with_planned(source, options, [](const ExportTensors& tensors) { return tensors.report(); });
+}
+
+kernels::WeightMatrix weight_of(const CodesPlan& plan, const AffineMatrix& codes) noexcept {
+  return {.kind = kernels::WeightKind::kAffine,
+          .data = codes.codes.data(),
+          .n_out = plan.n_out,
+          .n_in = plan.n_in,
+          .bits = plan.setting.bits,
+          .scales = codes.scales.data(),
+          .biases = codes.biases.data(),
+          .scale_kind = plan.scale_kind,
+          .group_size = plan.setting.group_size};
+}
+
 FolderExportReport export_folder(const fs::path& source, const fs::path& destination,
                                  const FolderExportOptions& options) {
+  return export_folder_with(source, destination, options,
+                            [](const std::vector<CodesPlan>&) { return CodesByName(); });
+}
+
+FolderExportReport export_folder_with(const fs::path& source, const fs::path& destination,
+                                      const FolderExportOptions& options, MakeCodes make) {
   check_options(options);
   const std::unique_ptr<const ModelSource> opened = ModelSource::open(source);
   check_destination(*opened, destination);
@@ -166,6 +209,7 @@ FolderExportReport export_folder(const fs::path& source, const fs::path& destina
   write_text(folder.path() / kWeightIndexFile, tensors.index_text());
   write_other_files(source, folder.path(), args, options.on_warning);
   folder.check(std::array{std::string_view(kWeightFile)});
+  tensors.use(make(tensors.planned_codes()));
   SafetensorsWriter weights(folder.path() / kWeightFile, tensors.tensors(),
                             {{"format", options.form == FolderForm::kMlx ? "mlx" : "pt"}});
   tensors.write(weights);

@@ -146,9 +146,7 @@ std::optional<QuantizationArgs> ExportTensors::quantization() const {
 }
 
 std::optional<QuantizationArgs> ExportTensors::settings() const {
-  if (options_.quantization)
-    return QuantizationArgs{.group_size = options_.quantization->group_size,
-                            .bits = options_.quantization->bits};
+  if (options_.quantization) return options_.quantization;
   if (of_blocks_) return of_blocks_;
   return keeps_codes() ? args_.quantization : std::nullopt;
 }
@@ -179,9 +177,11 @@ ExportTensors::Plan ExportTensors::plan_of(const Parameter& parameter) const {
             row_of(scale_kind_of_blocks(linear)).type,
             {.group_size = kBlockGroupSize, .bits = *bits}};
   const FloatType type = type_of(spec, linear);
-  const bool is_quantised = options_.quantization && spec.kind == ParameterKind::kMatrix &&
-                            spec.shape[1] % options_.quantization->group_size == 0;
-  if (is_quantised) return {&parameter, Storage::kNewCodes, type, *options_.quantization};
+  if (options_.quantization && spec.kind == ParameterKind::kMatrix) {
+    const std::optional<LayerQuantization> setting = options_.quantization->of_layer(spec.name);
+    if (setting && spec.shape[1] % setting->group_size == 0)
+      return {&parameter, Storage::kNewCodes, type, *setting};
+  }
   return {&parameter, Storage::kFloats, type, {}};
 }
 
@@ -263,6 +263,15 @@ void ExportTensors::add_tensor(std::string name, DType dtype, std::vector<int64_
   tensors_.push_back({std::move(name), dtype, std::move(shape), {}});
 }
 
+std::vector<CodesPlan> ExportTensors::planned_codes() const {
+  std::vector<CodesPlan> planned;
+  for (const Plan& plan : plans_)
+    if (plan.storage == Storage::kNewCodes)
+      planned.push_back({plan.parameter->spec->name, plan.parameter->spec->shape[0],
+                         plan.parameter->spec->shape[1], plan.setting, row_of(plan.type).float_kind});
+  return planned;
+}
+
 void ExportTensors::write(SafetensorsWriter& writer) {
   int64_t n_done = 0;
   for (const Plan& plan : plans_) {
@@ -309,6 +318,8 @@ AffineMatrix ExportTensors::codes_of_blocks(const Plan& plan, const Linear& line
 
 AffineMatrix ExportTensors::new_codes(const Plan& plan, const Linear& linear) {
   const ParameterSpec& spec = *plan.parameter->spec;
+  if (const auto made = made_codes_.find(spec.name); made != made_codes_.end())
+    return std::move(made->second);
   const FloatTypeRow& row = row_of(plan.type);
   std::vector<std::byte> owned;
   const kernels::WeightMatrix floats = {.kind = row.weight_kind,

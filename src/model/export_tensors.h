@@ -8,6 +8,7 @@
 #include "base/thread_pool.h"
 #include "io/safetensors_writer.h"
 #include "lille/convert.h"
+#include "model/export_codes.h"
 #include "model/parameters.h"
 #include "quantize/affine.h"
 
@@ -37,6 +38,11 @@ class ExportTensors {
   std::optional<FloatType> float_type() const noexcept { return embedding_type_; }
   /// The text of model.safetensors.index.json.
   std::string index_text() const;
+
+  /// The matrices that are quantised.
+  std::vector<CodesPlan> planned_codes() const;
+  /// Takes the codes of all planned matrices instead of quantising to nearest.
+  void use(CodesByName codes) { made_codes_ = std::move(codes); }
 
   /// Writes all tensors.
   /// @throws Error that names the parameter, for weights that cannot be stored as asked; Error(kIo).
@@ -86,6 +92,7 @@ class ExportTensors {
   std::optional<FloatType> embedding_type_;
   std::optional<FloatType> packed_type_;       ///< Of the scales of packed matrices; nothing if none is.
   std::optional<QuantizationArgs> of_blocks_;  ///< The settings that codes of blocks have got.
+  CodesByName made_codes_;
   FolderExportReport report_;
   int64_t n_weights_ = 0;
 };

@@ -97,6 +97,17 @@ void dequantize_row(float* out, std::span<const LinearPart> parts, int64_t row,
   }
 }
 
+std::vector<float> dequantised(std::span<const LinearPart> parts) {
+  const kernels::KernelTable& kernels = kernels::select_kernel_table({});
+  const int64_t n_in = parts.front().weight.n_in;
+  int64_t n_out = 0;
+  for (const LinearPart& part : parts) n_out += part.weight.n_out;
+  std::vector<float> rows(static_cast<std::size_t>(n_out * n_in));
+  for (int64_t row_idx = 0; row_idx < n_out; ++row_idx)
+    dequantize_row(rows.data() + row_idx * n_in, parts, row_idx, kernels);
+  return rows;
+}
+
 OwnedMatrix copy_rows(const Linear& linear, int64_t first, int64_t n, int64_t permuted_head_dim) {
   int64_t part_begin = 0;
   const LinearPart* part = nullptr;

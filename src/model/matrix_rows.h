@@ -43,6 +43,9 @@ void dequantize_row(float* out, std::span<const LinearPart> parts, int64_t row,
 std::vector<std::byte> encode_floats(std::span<const LinearPart> parts, DType dtype, std::string_view name,
                                      ThreadPool& pool);
 
+/// All rows of a layer's weight in the model's own order as float32, (n_out, n_in).
+std::vector<float> dequantised(std::span<const LinearPart> parts);
+
 /// A matrix as the bytes of one of GGUF's types: copied where it is stored so already, otherwise converted
 /// through float32.
 /// @param name  of the tensor, for messages.

@@ -61,26 +61,6 @@ void check_batch(std::span<const BatchItem> batch, const ModelParts& parts, std:
   }
 }
 
-Pass make_pass(const ModelParts& parts, SessionState& state, std::span<const BatchItem> batch,
-               const ForwardOptions& options) {
-  Pass pass = {
-      parts.args, state.rope_layout, parts.rope_table, state.device, state.workspace, batch, {}, {}, {}, {},
-      options};
-  for (const BatchItem& item : batch) {
-    const int64_t first_row = static_cast<int64_t>(pass.ids.size());
-    const auto n_tokens = static_cast<int64_t>(item.tokens.size());
-    pass.ids.insert(pass.ids.end(), item.tokens.begin(), item.tokens.end());
-    for (int64_t token_idx = 0; token_idx < n_tokens; ++token_idx) {
-      pass.positions.push_back(item.cache->offset() + token_idx);
-      const bool is_last = token_idx == n_tokens - 1;
-      if (item.logits == LogitsFor::kAll || (item.logits == LogitsFor::kLast && is_last))
-        pass.logit_rows.push_back(first_row + token_idx);
-    }
-  }
-  pass.visible.resize(pass.ids.size());
-  return pass;
-}
-
 }  // namespace
 
 Session::State::State(Model model_handle, RopeLayout layout, const SessionOptions& options)
@@ -135,6 +115,26 @@ std::string cache_fault(const PromptCache& cache, int64_t n_kept, const ModelPar
         "differ in the last places; start with an empty cache",
         kernels, printable(cache.kernels()));
   return "";
+}
+
+Pass make_pass(const ModelParts& parts, SessionState& state, std::span<const BatchItem> batch,
+               const ForwardOptions& options) {
+  Pass pass = {
+      parts.args, state.rope_layout, parts.rope_table, state.device, state.workspace, batch, {}, {}, {}, {},
+      options};
+  for (const BatchItem& item : batch) {
+    const int64_t first_row = static_cast<int64_t>(pass.ids.size());
+    const auto n_tokens = static_cast<int64_t>(item.tokens.size());
+    pass.ids.insert(pass.ids.end(), item.tokens.begin(), item.tokens.end());
+    for (int64_t token_idx = 0; token_idx < n_tokens; ++token_idx) {
+      pass.positions.push_back(item.cache->offset() + token_idx);
+      const bool is_last = token_idx == n_tokens - 1;
+      if (item.logits == LogitsFor::kAll || (item.logits == LogitsFor::kLast && is_last))
+        pass.logit_rows.push_back(first_row + token_idx);
+    }
+  }
+  pass.visible.resize(pass.ids.size());
+  return pass;
 }
 
 Logits forward_pass(const ModelParts& parts, SessionState& state, std::span<const BatchItem> batch,

@@ -29,6 +29,10 @@ struct Session::State {
 std::string cache_fault(const PromptCache& cache, int64_t n_kept, const ModelParts& parts,
                         std::string_view kernels);
 
+/// What forward_pass runs: the rows of a batch that Session::forward takes, and where each belongs.
+Pass make_pass(const ModelParts& parts, SessionState& state, std::span<const BatchItem> batch,
+               const ForwardOptions& options);
+
 /// Session::forward, with the layout that `state` names: measuring a layout runs the same pass as everything
 /// else.
 Logits forward_pass(const ModelParts& parts, SessionState& state, std::span<const BatchItem> batch,

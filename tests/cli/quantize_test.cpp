@@ -48,5 +48,62 @@ TEST(Quantize, SaysWhatIsWrong) {
   EXPECT_FALSE(std::filesystem::exists(target));
 }
 
+TEST(Quantize, SaysWhatIsWrongWithACalibration) {
+  const TemporaryFolder folder;
+  const std::string target = folder.path() / "model";
+  const auto with = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"quantize", toy_model(), target};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  expect_failure(kWrongUsage, "--method: expected rtn, weighted or gptq, got \"awq\"",
+                 with({"--method", "awq"}));
+  const std::string bad = folder.write("bad.txt", "Once upon \xff a time");
+  expect_failure(kWrongUsage, "bad.txt: expected UTF-8 text, got the byte 0xff at offset 10",
+                 with({"--method", "gptq", "--calibration", bad}));
+  expect_failure(kFailed, "no-such.txt", with({"--method", "gptq", "--calibration", "no-such.txt"}));
+  expect_failure(kWrongUsage, "--target-bits-per-weight: expected a number",
+                 with({"--target-bits-per-weight", "x"}));
+  expect_failure(kWrongUsage, "--target-bits-per-weight: expected a number from 1e-06 to 8.999, got \"9\"",
+                 with({"--target-bits-per-weight", "9"}));
+  for (const std::string kl : {"-1", "0", "nan"})
+    expect_failure(kWrongUsage, "--max-kl: expected a number from 1e-06 to 1000, got \"" + kl,
+                   with({"--max-kl", kl}));
+  expect_failure(kWrongUsage, "--text: expected --report with it", with({"--text", bad}));
+  expect_failure(kWrongUsage, "--calibration: expected --method weighted or gptq",
+                 with({"--calibration", bad}));
+  EXPECT_FALSE(std::filesystem::exists(target));
+  const std::string page = folder.path() / "report.html";
+  expect_failure(kWrongUsage, "expected a folder to write or --report, one of them, got none",
+                 {"quantize", toy_model()});
+  expect_failure(kWrongUsage, "expected a folder to write or --report, one of them, got both",
+                 with({"--report", page}));
+  expect_failure(kWrongUsage, "bad.txt: expected UTF-8 text",
+                 {"quantize", toy_model(), "--report", page, "--text", bad});
+  expect_failure(kWrongUsage, "got 8-bit codes", {"quantize", tiny_model(), "--report", page});
+  EXPECT_FALSE(std::filesystem::exists(page));
+}
+
+// The model of the repository as floats, which has a tokenizer.
+TEST(Quantize, CalibratesOnAText) {
+  const TemporaryFolder folder;
+  const std::string floats = folder.path() / "floats";
+  const std::string target = folder.path() / "q4";
+  ASSERT_EQ(run_lille({"convert", tiny_model(), floats, "--dtype", "BF16"}).exit_code, 0);
+  const std::string text = folder.write("short.txt", "Once upon a time there was a mill.");
+  expect_failure(kWrongUsage, "expected at least 2048 tokens (4 windows of block_size), got 9",
+                 {"quantize", floats, target, "--method", "weighted", "--calibration", text});
+  const auto report = nlohmann::json::parse(output_of(
+      {"quantize", floats, target, "--json", "--method", "weighted", "--num-samples", "4", "--bits", "3"}));
+  EXPECT_EQ(report["method"], "weighted");
+  EXPECT_EQ(report["n_quantised"], 61);
+  EXPECT_EQ(report["bits"], 3);
+  const auto info = nlohmann::json::parse(output_of({"info", "--json", "--model", target}));
+  EXPECT_EQ(info["quantization"]["bits"], 3);
+  // 2.25 bits of every weight are what scales and 2 bits of codes take.
+  expect_failure(kWrongUsage, "expected room for 2 bits of every weight",
+                 {"quantize", floats, target, "--overwrite", "--target-bits-per-weight", "1.5"});
+}
+
 }  // namespace
 }  // namespace lille::test

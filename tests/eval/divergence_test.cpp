@@ -74,6 +74,28 @@ TEST_F(ToyDivergence, IsTheSumOverThePlainProbabilities) {
   EXPECT_EQ(result.n_windows, 2);
 }
 
+// Of 2,000 predictions two may be above the 99.9th percentile.
+TEST_F(ToyDivergence, PercentileLeavesOutTheLargest) {
+  const std::vector<int32_t> ids = some_ids(2000);
+  std::vector<double> all;
+  for (std::size_t begin = 0; begin < ids.size(); begin += 64) {
+    const auto window = std::span(ids).subspan(begin, std::min<std::size_t>(64, ids.size() - begin));
+    const std::vector<float> logits_a = test::all_logits(a_, window);
+    const std::vector<float> logits_b = test::all_logits(b_, window);
+    for (std::size_t row = 0; row < window.size(); ++row) {
+      const std::vector<double> p = softmax(std::span(logits_a).subspan(row * 512, 512));
+      const std::vector<double> q = softmax(std::span(logits_b).subspan(row * 512, 512));
+      double kl = 0;
+      for (std::size_t id = 0; id < p.size(); ++id) kl += p[id] * std::log(p[id] / q[id]);
+      all.push_back(kl);
+    }
+  }
+  std::ranges::sort(all);
+  const Divergence result = divergence(a_, b_, ids);
+  EXPECT_NEAR(result.p999, all[1997], 1e-12);
+  EXPECT_NEAR(result.max, all[1999], 1e-12);
+}
+
 TEST_F(ToyDivergence, IsNotSymmetric) {
   const std::vector<int32_t> ids = some_ids(64);
   EXPECT_NE(divergence(a_, b_, ids).mean, divergence(b_, a_, ids).mean);

@@ -16,7 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 
 FolderExportOptions quantised(LayerQuantization setting) {
-  return {.form = FolderForm::kMlx, .quantization = setting};
+  return {.form = FolderForm::kMlx,
+          .quantization = QuantizationArgs{.group_size = setting.group_size, .bits = setting.bits}};
 }
 
 // The folders of golden/mlx/quant are the first two blocks of toy as mlx-lm quantises and saves them.
@@ -551,7 +552,7 @@ TEST(ExportFolder, RefusesWhatWouldLoseTheSourceOrCannotBe) {
                      [&] { export_folder(gguf, around.path() / "a", {.overwrite = true}); });
   EXPECT_TRUE(fs::exists(gguf));
   test::expect_error(ErrorCode::kInvalidArgument, "Hint: choose mlx",
-                     [&] { export_folder(toy, around.path() / "b", {.quantization = LayerQuantization{}}); });
+                     [&] { export_folder(toy, around.path() / "b", {.quantization = QuantizationArgs{}}); });
   EXPECT_FALSE(fs::exists(around.path() / "b"));
 }
 

@@ -141,8 +141,9 @@ TEST_P(RoundTrip, OfMlxsCodesKeepsThem) {
   make_source("source", FloatType::kF16, false);
   for (const int64_t bits : {2, 3, 4, 5, 6, 8}) {
     const std::string name = fmt::format("q{}", bits);
-    export_folder(at("source"), at(name),
-                  {.form = FolderForm::kMlx, .quantization = LayerQuantization{32, bits}});
+    export_folder(
+        at("source"), at(name),
+        {.form = FolderForm::kMlx, .quantization = QuantizationArgs{.group_size = 32, .bits = bits}});
     export_folder(at(name), at(name + "-again"), {.form = FolderForm::kMlx});
     test::expect_same_tensors(weights(name + "-again"), weights(name));
     EXPECT_EQ(ModelArgs::load(at(name + "-again") / "config.json"),
