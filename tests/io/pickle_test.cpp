@@ -161,6 +161,9 @@ TEST(Pickle, MemoMisuse) {
                  "LONG_BINGET: expected a memo index that was set before, got 4294967295");
   expect_refused(kProto + "K\x01r\xff\xff\xff\xff.",
                  "LONG_BINPUT: expected a memo index below 1048576, got 4294967295");
+  // Only as text can an index be 2^32.
+  expect_refused(kProto + "K\x01p4294967296\n.", "got the opcode PUT", ErrorCode::kUnsupported);
+  expect_refused(kProto + "K\x01g4294967296\n.", "got the opcode GET", ErrorCode::kUnsupported);
   expect_refused(kProto + "\x94.", "MEMOIZE: expected a value on the stack, got none");
   expect_refused(kProto + "K\x01(q\x01.", "BINPUT: expected a value on the stack, got none");
   expect_refused(kProto + "K\x01q\x01q\x01.", "BINPUT: expected a memo index that is free, got 1 again");

@@ -166,6 +166,9 @@ TEST(TorchState, SizeAndDepthAreBounded) {
   expect_refused(")" + std::string(17, '\x85'), "TUPLE1: expected at most 16 levels");
   expect_refused(std::string(2'000'000, ')'), "expected at most 1048576 values, got more");
   expect_refused("N" + "r"s + test::le(0xffffffff, 4), "LONG_BINPUT: expected a memo index below 1048576");
+  for (const char* opcode : {"p", "g"})
+    expect_refused("N"s + opcode + "4294967296\n", *opcode == 'p' ? "the opcode PUT" : "the opcode GET",
+                   ErrorCode::kUnsupported);
   expect_refused("]q\1" + std::string(4, '\0') + "j" + test::le(0xffffffff, 4), "got the opcode unknown",
                  ErrorCode::kUnsupported);
   std::string many = "]q\1(";
