@@ -39,7 +39,7 @@ struct Finished {
 struct RunOptions {
   std::string stdin_text;                ///< Given to it as a pipe.
   std::vector<std::string> environment;  ///< "NAME=VALUE", or "NAME" to take it away.
-  double limit_s = 120;                  ///< Then it is killed and the test fails.
+  double limit_s = 280;                  ///< Then it is killed and the test fails.
   std::string stdout_file;               ///< Opened for writing as its stdout instead of a pipe; "-": closed.
   bool has_small_pipe = false;  ///< Its stdout is a pipe that holds a page: kLongAnswer has to wait for us.
   std::size_t stop_reading_after = SIZE_MAX;  ///< Close our end of its stdout after so many bytes.
