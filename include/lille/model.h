@@ -196,9 +196,10 @@ struct Logits {
 struct SessionOptions {
   int64_t n_threads = 0;     ///< 0: every usable processor.
   std::string kernels = {};  ///< Kernel table by name; empty: the best this machine runs.
-  /// Multiply quantised weights by activations in float32. Otherwise activations are rounded to 8 bits in
-  /// blocks of 32 columns first, which is faster and changes predictions a little
-  /// (docs/PERFORMANCE.md). Weights in float types, and GGUF's K types, are always multiplied in float32.
+  /// Multiply all weights by activations in float32. Otherwise activations that meet quantised weights are
+  /// rounded to 8 bits in blocks of 32 columns first, and those that meet bfloat16 to bfloat16, as in mixed
+  /// precision training; both are faster and change predictions a little (docs/PERFORMANCE.md). Weights in
+  /// float32 and float16, and GGUF's K types, are always multiplied in float32.
   bool exact = false;
 };
 
@@ -216,8 +217,8 @@ class Session {
   const Model& model() const noexcept;
   /// Threads, the caller's included.
   int64_t n_threads() const noexcept;
-  /// What computes: the kernel table in use, "avx512vnni", "avx512", "avx2" or "reference", and " q8" behind
-  /// it where activations are rounded to 8 bits.
+  /// What computes: the name of the kernel table in use, such as "avx2", with " q8" behind it where
+  /// activations are rounded to 8 bits, and " bf16" where they are rounded to bfloat16.
   std::string_view kernels() const noexcept;
 
   /// One forward pass over sequences of any lengths. The logits of a row depend on its own sequence only, bit

@@ -55,7 +55,7 @@ Where the lines typed in a chat are kept, see FILES.
 No colours in a chat if NO_COLOR is set or TERM is dumb.
 .TP
 .B LILLE_FORCE_ISA
-Compute with these kernels instead of the best ones: avx512vnni, avx512, avx2 or reference.
+Compute with these kernels instead of the best ones: a name that \fBlille info \-\-system\fR lists.
 )";
 
 constexpr std::string_view kFiles = R"(.SH FILES

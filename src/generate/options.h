@@ -212,7 +212,7 @@ void visit_options(Options& options, Visitor&& visit) {
       OptionSpec{
           "exact", "", "",
           "Compute with activations in float32; otherwise those that meet quantised weights are rounded "
-          "to 8 bits, which is faster."},
+          "to 8 bits, and those that meet bfloat16 to bfloat16, which is faster."},
       options.exact);
 }
 

@@ -19,9 +19,9 @@ struct Registers {
   uint32_t d = 0;
 };
 
-Registers cpuid(uint32_t leaf) noexcept {
+Registers cpuid(uint32_t leaf, uint32_t subleaf = 0) noexcept {
   Registers r;
-  __get_cpuid_count(leaf, 0, &r.a, &r.b, &r.c, &r.d);
+  __get_cpuid_count(leaf, subleaf, &r.a, &r.b, &r.c, &r.d);
   return r;
 }
 
@@ -44,6 +44,7 @@ CpuFeatures detect_cpu_features() noexcept {
   constexpr uint32_t kAvx2 = (1u << 5) | (1u << 8);                                // AVX2, BMI2
   constexpr uint32_t kAvx512 = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);  // F, DQ, BW, VL
   constexpr uint32_t kVnni = (1u << 1) | (1u << 11);                               // VBMI, VNNI
+  constexpr uint32_t kBf16 = 1u << 5;
   constexpr uint64_t kYmmState = 0x6;
   constexpr uint64_t kZmmState = 0xe6;
 
@@ -55,6 +56,7 @@ CpuFeatures detect_cpu_features() noexcept {
   features.avx2 = all_set(states, kYmmState) && all_set(leaf1_c, kFma | kF16c) && all_set(leaf7_b, kAvx2);
   features.avx512 = features.avx2 && all_set(states, kZmmState) && all_set(leaf7_b, kAvx512);
   features.avx512vnni = features.avx512 && all_set(cpuid(7).c, kVnni);
+  features.avx512bf16 = features.avx512vnni && all_set(cpuid(7, 1).a, kBf16);
   return features;
 }
 

@@ -8,6 +8,7 @@ struct CpuFeatures {
   bool avx2 = false;        ///< AVX2, BMI2, FMA and F16C
   bool avx512 = false;      ///< the above and AVX-512 F, BW, DQ, VL
   bool avx512vnni = false;  ///< the above and AVX-512 VBMI, VNNI
+  bool avx512bf16 = false;  ///< the above and AVX-512 BF16
 };
 
 /// Asks the processor (CPUID, XGETBV); all false on other architectures.

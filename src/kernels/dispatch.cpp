@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <array>
+#include <span>
 #include <string>
 
 #include "base/check.h"
@@ -18,20 +18,32 @@ struct Candidate {
   bool (*runs_on)(const CpuFeatures& cpu);
 };
 
-constexpr Candidate kCandidates[] = {
 #if defined(LILLE_KERNELS_X86)
+/// A set whose only news are products of bfloat16.
+const KernelTable& avx512bf16_table() noexcept {
+  static const KernelTable table = [] {
+    KernelTable better = avx512vnni::kTable;
+    better.name = "avx512bf16";
+    better.required_features = "AVX2, BMI2, FMA, F16C and AVX-512 F, BW, DQ, VL, VBMI, VNNI, BF16";
+    better.bf16 = avx512bf16::kKernels;
+    return better;
+  }();
+  return table;
+}
+#endif
+
+std::span<const Candidate> candidates() noexcept {
+  static const Candidate kCandidates[] = {
+#if defined(LILLE_KERNELS_X86)
+    {&avx512bf16_table(), [](const CpuFeatures& cpu) { return cpu.avx512bf16; }},
     {&avx512vnni::kTable, [](const CpuFeatures& cpu) { return cpu.avx512vnni; }},
     {&avx512::kTable, [](const CpuFeatures& cpu) { return cpu.avx512; }},
     {&avx2::kTable, [](const CpuFeatures& cpu) { return cpu.avx2; }},
 #endif
     {&reference::kTable, [](const CpuFeatures&) { return true; }},
-};
-
-constexpr auto kTables = [] {
-  std::array<const KernelTable*, std::size(kCandidates)> tables{};
-  for (std::size_t idx = 0; idx < tables.size(); ++idx) tables[idx] = kCandidates[idx].table;
-  return tables;
-}();
+  };
+  return kCandidates;
+}
 
 std::string names_of(std::span<const KernelTable* const> tables) {
   std::string names;
@@ -44,12 +56,16 @@ std::string names_of(std::span<const KernelTable* const> tables) {
 
 }  // namespace
 
-std::span<const KernelTable* const> all_kernel_tables() noexcept { return kTables; }
+std::vector<const KernelTable*> all_kernel_tables() {
+  std::vector<const KernelTable*> tables;
+  for (const Candidate& candidate : candidates()) tables.push_back(candidate.table);
+  return tables;
+}
 
 std::vector<const KernelTable*> supported_kernel_tables() {
   const CpuFeatures cpu = detect_cpu_features();
   std::vector<const KernelTable*> supported;
-  for (const Candidate& candidate : kCandidates)
+  for (const Candidate& candidate : candidates())
     if (candidate.runs_on(cpu)) supported.push_back(candidate.table);
   return supported;
 }
@@ -60,8 +76,9 @@ const KernelTable& select_kernel_table(std::string_view forced_name) {
   const auto has_name = [&](const KernelTable* table) { return table->name == forced_name; };
   if (const auto found = std::find_if(supported.begin(), supported.end(), has_name); found != supported.end())
     return **found;
-  const auto known = std::find_if(kTables.begin(), kTables.end(), has_name);
-  if (known == kTables.end())
+  const std::vector<const KernelTable*> tables = all_kernel_tables();
+  const auto known = std::find_if(tables.begin(), tables.end(), has_name);
+  if (known == tables.end())
     raise(ErrorCode::kInvalidArgument, "[kernels] instruction set: expected one of {}, got '{}'",
           names_of(supported), printable(forced_name, 40));
   raise(ErrorCode::kUnsupported,

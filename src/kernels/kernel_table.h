@@ -1,6 +1,5 @@
 #pragma once
 
-#include <span>
 #include <string_view>
 #include <vector>
 
@@ -9,7 +8,7 @@
 namespace lille::kernels {
 
 /// Best first; the last is the reference, which every machine runs. Only tables that this build has.
-std::span<const KernelTable* const> all_kernel_tables() noexcept;
+std::vector<const KernelTable*> all_kernel_tables();
 
 /// Those of all_kernel_tables() that this processor and its operating system can run.
 std::vector<const KernelTable*> supported_kernel_tables();

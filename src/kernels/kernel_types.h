@@ -48,11 +48,12 @@ struct WeightMatrix {
   int64_t group_size = 0;  ///< 32, 64 or 128; divides n_in.
 };
 
-/// Columns [out_begin, out_end) of out = x * W^T for all rows of x.
-struct MatmulArgs {
+/// Columns [out_begin, out_end) of out = x * W^T for all rows of x, whose elements are of type X.
+template <typename X>
+struct MatmulArgsOf {
   float* out = nullptr;  ///< (n_rows, n_out), rows out_stride apart
   int64_t out_stride = 0;
-  const float* x = nullptr;  ///< (n_rows, n_in), rows x_stride apart
+  const X* x = nullptr;  ///< (n_rows, n_in), rows x_stride elements apart
   int64_t x_stride = 0;
   int64_t n_rows = 0;
   WeightMatrix weight;
@@ -60,6 +61,9 @@ struct MatmulArgs {
   int64_t out_end = 0;
   float* scratch = nullptr;  ///< matmul_scratch_floats(n_in) floats of the calling thread's own.
 };
+using MatmulArgs = MatmulArgsOf<float>;
+/// Rows that Bf16Kernels::round wrote, in the type that the table has for them.
+using MatmulBf16Args = MatmulArgsOf<void>;
 
 /// Columns of activations that share a scale when they are rounded to 8 bits.
 inline constexpr int64_t kQ8Block = 32;
@@ -118,6 +122,17 @@ struct AttentionArgs {
 /// of accumulation of a row depends on its position alone.
 inline constexpr int64_t kAttentionBlock = 32;
 
+/// Products of activations that are rounded to bfloat16 with weights of kBF16.
+struct Bf16Kernels {
+  /// Bytes of a rounded activation: 2 where the processor multiplies bfloat16 by itself, else 4, the rounded
+  /// value as float32.
+  int64_t x_bytes;
+  /// Rounds n activations, to nearest, ties to even; NaN stays NaN; subnormal numbers may become zero.
+  void (*round)(void* to, const float* x, int64_t n) noexcept;
+  /// KernelTable::matmul over rows that `round` wrote.
+  void (*matmul)(const MatmulBf16Args& args) noexcept;
+};
+
 /// The compute functions of one instruction set. All are noexcept, trust their arguments and may be called
 /// from any number of threads. Within one table every output element has one order of accumulation, whatever
 /// n_rows, the column range and the thread are (ARCHITECTURE.md, "One answer").
@@ -129,6 +144,7 @@ struct KernelTable {
   int64_t (*matmul_scratch_floats)(int64_t n_in) noexcept;
   /// out[:, out_begin:out_end] = x * W[out_begin:out_end]^T.
   void (*matmul)(const MatmulArgs& args) noexcept;
+  Bf16Kernels bf16;
   /// Rounds one row of n_in activations to 8 bits into the first row of `to`.
   void (*quantize_q8)(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_size) noexcept;
   /// Floats of scratch that matmul_q8 needs for rows of n_in.

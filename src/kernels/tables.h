@@ -2,7 +2,8 @@
 
 #include "kernels/kernel_types.h"
 
-// The one symbol that each folder of kernels gives to the rest of the library.
+// The one symbol that each folder of kernels gives to the rest of the library: a table, or what it has that
+// is better than the table of another.
 
 namespace lille::kernels::reference {
 extern const KernelTable kTable;
@@ -19,3 +20,7 @@ extern const KernelTable kTable;
 namespace lille::kernels::avx512vnni {
 extern const KernelTable kTable;
 }  // namespace lille::kernels::avx512vnni
+
+namespace lille::kernels::avx512bf16 {
+extern const Bf16Kernels kKernels;
+}  // namespace lille::kernels::avx512bf16

@@ -86,7 +86,6 @@ struct ModelParts {
   ops::RopeTable rope_table;
   std::vector<Model::Part> summary;
   std::vector<Model::Storage> storage;
-  bool has_q8_weights = false;  ///< Some matrix is of a kind that takes_q8.
   RopeChoice rope;
 };
 

@@ -88,16 +88,6 @@ std::vector<Model::Storage> count_storage(std::span<const Parameter> parameters)
   return storages;
 }
 
-// Whether activations of 8 bits would be of use.
-bool has_q8_weights(std::span<const Parameter> parameters) {
-  const auto is_q8 = [](const StoredTensor& tensor) {
-    const std::optional<kernels::WeightKind> kind = weight_kind(tensor.weight->dtype);
-    return tensor.quantization.has_value() || (kind && kernels::takes_q8(*kind));
-  };
-  return std::ranges::any_of(
-      parameters, [&](const Parameter& parameter) { return std::ranges::any_of(parameter.tensors, is_q8); });
-}
-
 }  // namespace
 
 Model::Model(std::shared_ptr<const ModelParts> parts) : parts_(std::move(parts)) {}
@@ -125,7 +115,6 @@ Model Access::load(const std::filesystem::path& path, const LoadOptions& options
                                                              std::move(rope_table),
                                                              std::move(summary),
                                                              std::move(storage),
-                                                             has_q8_weights(parameters),
                                                              {}});
   const Model model(parts);
   parts->rope = choose_rope(model, options);

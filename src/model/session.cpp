@@ -5,6 +5,8 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "kernels/weight_kind.h"
+#include "model/visit_matrices.h"
 
 namespace lille {
 namespace {
@@ -61,6 +63,21 @@ void check_batch(std::span<const BatchItem> batch, const ModelParts& parts, std:
   }
 }
 
+// How activations are rounded that meet some matrix, as Session::kernels() tells it.
+std::string roundings(const Transformer& transformer) {
+  bool has_q8 = false;
+  bool has_bf16 = false;
+  const auto look_at = [&](const kernels::WeightMatrix& weight) {
+    has_q8 = has_q8 || kernels::takes_q8(weight.kind);
+    has_bf16 = has_bf16 || weight.kind == kernels::WeightKind::kBF16;
+  };
+  look_at(transformer.tok_embeddings.weight);
+  visit_matrices(transformer, [&](std::string_view, const std::vector<LinearPart>& parts) {
+    for (const LinearPart& part : parts) look_at(part.weight);
+  });
+  return std::string(has_q8 ? " q8" : "") + (has_bf16 ? " bf16" : "");
+}
+
 }  // namespace
 
 Session::State::State(Model model_handle, RopeLayout layout, const SessionOptions& options)
@@ -70,9 +87,10 @@ Session::State::State(Model model_handle, RopeLayout layout, const SessionOption
       device{.kernels = kernels::select_kernel_table(options.kernels),
              .pool = pool,
              .scratch = {},
-             .exact = options.exact || !Access::parts(model).has_q8_weights},
+             .exact = options.exact},
       kernels(device.kernels.name) {
-  if (!device.exact) kernels += " q8";
+  if (options.exact) return;
+  kernels += roundings(Access::parts(model).transformer);
 }
 
 Session::Session(Model model, const SessionOptions& options) {

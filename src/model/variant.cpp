@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "model/access.h"
+#include "model/visit_matrices.h"
 
 namespace lille {
 namespace {
@@ -25,20 +26,6 @@ class VariantSource : public ModelSource {
   Model model_;
   std::shared_ptr<const void> memory_;
 };
-
-/// Calls visit(name, parts) for the weight of every matrix.
-template <typename AnyTransformer, typename Visit>
-void visit_matrices(AnyTransformer& transformer, Visit visit) {
-  for (std::size_t idx = 0; idx < transformer.layers.size(); ++idx) {
-    auto& block = transformer.layers[idx];
-    const std::string prefix = fmt::format("transformer.layers.{}.", idx);
-    visit(prefix + "attention.qkv_proj", block.attention.qkv_proj.parts);
-    visit(prefix + "attention.out_proj", block.attention.out_proj.parts);
-    visit(prefix + "feed_forward.gate_proj", block.feed_forward.gate_proj.parts);
-    visit(prefix + "feed_forward.up_proj", block.feed_forward.up_proj.parts);
-    visit(prefix + "feed_forward.down_proj", block.feed_forward.down_proj.parts);
-  }
-}
 
 constexpr std::string_view kEmbeddingName = "transformer.tok_embeddings";
 
@@ -74,9 +61,9 @@ std::vector<LinearPart> parts_of(const Transformer& transformer, std::string_vie
 Model make_variant(const Model& model, Transformer transformer, std::shared_ptr<const void> memory) {
   const ModelParts& parts = Access::parts(model);
   auto source = std::make_unique<VariantSource>(model, std::move(memory));
-  return Access::model(std::make_shared<ModelParts>(
-      ModelParts{parts.args, std::move(source), std::move(transformer), parts.rope_table, parts.summary,
-                 parts.storage, true, parts.rope}));
+  return Access::model(
+      std::make_shared<ModelParts>(ModelParts{parts.args, std::move(source), std::move(transformer),
+                                              parts.rope_table, parts.summary, parts.storage, parts.rope}));
 }
 
 }  // namespace lille

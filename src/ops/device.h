@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "base/aligned_buffer.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
 
@@ -35,9 +37,11 @@ struct Device {
   const kernels::KernelTable& kernels;
   ThreadPool& pool;
   std::vector<std::vector<float>> scratch;  ///< One for each thread; matmul grows it.
-  /// Whether linear multiplies quantised weights by activations in float32 instead of 8 bits.
+  /// Whether linear multiplies activations in float32 also by weights of fewer bits; otherwise those that
+  /// meet codes are rounded to 8 bits, and those that meet bfloat16 to bfloat16.
   bool exact = true;
   Q8Buffer q8 = {};
+  AlignedBuffer<std::byte> bf16 = {};  ///< Rows of activations that are rounded to bfloat16; linear grows it.
 };
 
 }  // namespace lille::ops

@@ -12,6 +12,9 @@ namespace {
 /// Outputs of a task come in multiples of this, a multiple of every kernel's tile.
 constexpr int64_t kOutTile = 16;
 
+/// Rows of activations in bfloat16 begin at multiples of this many elements.
+constexpr int64_t kBf16Padding = 32;
+
 /// Outputs for each task: enough tasks that a thread held up by others on its core does not hold up the rest,
 /// none so small that claiming it costs more than computing it.
 int64_t outs_per_task(int64_t n_rows, const kernels::WeightMatrix& weight, int64_t n_threads) noexcept {
@@ -81,6 +84,31 @@ void linear_exact(Device& device, Rows out, Rows x, const kernels::WeightMatrix&
   });
 }
 
+void linear_bf16(Device& device, Rows out, Rows x, const kernels::WeightMatrix& weight) {
+  const kernels::Bf16Kernels& kernels = device.kernels.bf16;
+  grow_scratch(device, device.kernels.matmul_scratch_floats(weight.n_in));
+  // Whole vectors: one that lies in two lines of the cache is read twice.
+  const int64_t stride = (x.n_cols + kBf16Padding - 1) / kBf16Padding * kBf16Padding;
+  const auto n_bytes = static_cast<std::size_t>(x.n_rows * stride * kernels.x_bytes);
+  if (device.bf16.size() < n_bytes) device.bf16 = AlignedBuffer<std::byte>(n_bytes);
+  std::byte* rounded = device.bf16.data();
+  for_row_ranges(device, x.n_rows, x.n_cols, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      kernels.round(rounded + row * stride * kernels.x_bytes, x.row(row), x.n_cols);
+  });
+  for_out_ranges(device, x.n_rows, weight, [&](int64_t begin, int64_t end, float* scratch) {
+    kernels.matmul({.out = out.data,
+                    .out_stride = out.stride,
+                    .x = rounded,
+                    .x_stride = stride,
+                    .n_rows = x.n_rows,
+                    .weight = weight,
+                    .out_begin = begin,
+                    .out_end = end,
+                    .scratch = scratch});
+  });
+}
+
 void linear_q8(Device& device, Rows out, Rows x, const kernels::WeightMatrix& weight) {
   grow_scratch(device, device.kernels.matmul_q8_scratch_floats(weight.n_in));
   const kernels::Q8Rows rows = quantize(device, x, kernels::group_size_of(weight));
@@ -102,8 +130,10 @@ void linear(Device& device, Rows out, Rows x, const kernels::WeightMatrix& weigh
   check_rows("linear", "x", x, x.n_rows, weight.n_in);
   check_rows("linear", "out", out, x.n_rows, weight.n_out);
   if (x.n_rows == 0) return;
-  if (device.exact || !kernels::takes_q8(weight.kind)) return linear_exact(device, out, x, weight);
-  linear_q8(device, out, x, weight);
+  if (device.exact) return linear_exact(device, out, x, weight);
+  if (kernels::takes_q8(weight.kind)) return linear_q8(device, out, x, weight);
+  if (weight.kind == kernels::WeightKind::kBF16) return linear_bf16(device, out, x, weight);
+  linear_exact(device, out, x, weight);
 }
 
 }  // namespace lille::ops

@@ -1,4 +1,4 @@
-# Fails unless each of OBJECTS defines kTable and no other symbol that the linker could share with other code.
+# Fails unless each of OBJECTS defines kTable or kKernels and no other symbol that the linker could share with other code.
 # Usage: cmake -DNM=nm "-DOBJECTS=a.o;b.o" -P CheckSymbols.cmake
 if(NOT OBJECTS)
   message(FATAL_ERROR "no objects to check")
@@ -13,13 +13,13 @@ foreach(object IN LISTS OBJECTS)
   set(n_tables 0)
   foreach(line IN LISTS lines)
     # Lower-case kinds are local, except v, w and u, which are weak or unique.
-    if(line MATCHES " [DR] lille::kernels::[a-z0-9_]+::kTable$")
+    if(line MATCHES " [DR] lille::kernels::[a-z0-9_]+::k(Table|Kernels)$")
       math(EXPR n_tables "${n_tables} + 1")
     elseif(line MATCHES "^[0-9a-f]* +[A-Zuvw] ")
       message(SEND_ERROR "${object} shares a symbol: ${line}")
     endif()
   endforeach()
   if(NOT n_tables EQUAL 1)
-    message(SEND_ERROR "${object}: expected one kTable, found ${n_tables}")
+    message(SEND_ERROR "${object}: expected one kTable or kKernels, found ${n_tables}")
   endif()
 endforeach()

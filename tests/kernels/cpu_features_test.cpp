@@ -30,6 +30,7 @@ TEST(CpuFeatures, AgreeWithTheOperatingSystem) {
   EXPECT_EQ(cpu.avx2, avx2);
   EXPECT_EQ(cpu.avx512, avx512);
   EXPECT_EQ(cpu.avx512vnni, avx512 && all({"avx512vbmi", "avx512_vnni"}));
+  EXPECT_EQ(cpu.avx512bf16, cpu.avx512vnni && all({"avx512_bf16"}));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <utility>
 
 #include "kernels/kernel_table.h"
 
@@ -13,6 +14,9 @@ TEST(Tables, NamesAreUniqueAndTablesAreWhole) {
     EXPECT_TRUE(names.insert(table->name).second) << table->name;
     EXPECT_NE(table->matmul_scratch_floats, nullptr);
     EXPECT_NE(table->matmul, nullptr);
+    EXPECT_GT(table->bf16.x_bytes, 0);
+    EXPECT_NE(table->bf16.round, nullptr);
+    EXPECT_NE(table->bf16.matmul, nullptr);
     EXPECT_NE(table->quantize_q8, nullptr);
     EXPECT_NE(table->matmul_q8_scratch_floats, nullptr);
     EXPECT_NE(table->matmul_q8, nullptr);
@@ -27,8 +31,9 @@ TEST(Tables, NamesAreUniqueAndTablesAreWhole) {
 }
 
 TEST(Tables, TablesHaveTheirOwnFunctions) {
-  std::set<void (*)(const MatmulArgs&) noexcept> functions;
-  for (const KernelTable* table : all_kernel_tables()) EXPECT_TRUE(functions.insert(table->matmul).second);
+  std::set<std::pair<decltype(KernelTable::matmul), decltype(Bf16Kernels::matmul)>> functions;
+  for (const KernelTable* table : all_kernel_tables())
+    EXPECT_TRUE(functions.insert({table->matmul, table->bf16.matmul}).second) << table->name;
 }
 
 }  // namespace

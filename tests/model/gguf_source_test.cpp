@@ -83,8 +83,8 @@ TEST_F(GgufModel, TrainedRowsThatWereNeverPermutedMeasureAsHalf) {
   EXPECT_EQ(rope_layout_name(folder.rope().layout), rope_layout_name(RopeLayout::kInterleaved));
   const double of_folder = folder.rope().perplexities[0].perplexity;
   EXPECT_NEAR(model.rope().perplexities[1].perplexity, of_folder, 1e-3 * of_folder) << "the same model";
-  Session session(model);
-  Session folder_session(folder);
+  Session session(model, {.exact = true});
+  Session folder_session(folder, {.exact = true});
   const Tokenizer tokenizer = Tokenizer::load(path());
   const std::vector<int32_t> ids =
       tokenizer.encode("The river begins in the hills to the north, where the rain falls.");

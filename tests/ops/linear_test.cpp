@@ -34,39 +34,56 @@ TEST_P(Linear, EveryOutputIsComputedWhateverTheThreads) {
   }
 }
 
+/// 50 rows at once, on any number of threads, and one by one give the same bits, exactly and rounded; the
+/// answers of both are not the same.
+void expect_rows_alone_as_together(const kernels::KernelTable& table, const kernels::WeightMatrix& weight) {
+  std::vector<float> x = random_floats(50 * weight.n_in, 4);
+  std::vector<std::vector<float>> answers;
+  for (const bool exact : {true, false}) {
+    const std::vector<float> together = expect_same_for_any_threads(table, [&](Device& device) {
+      device.exact = exact;
+      std::vector<float> out(static_cast<std::size_t>(50 * weight.n_out));
+      linear(device, rows_of(out, 50, weight.n_out), rows_of(x, 50, weight.n_in), weight);
+      return out;
+    });
+    OwnDevice own(table);
+    own.device.exact = exact;
+    std::vector<float> alone(together.size());
+    for (int64_t row = 0; row < 50; ++row)
+      linear(own.device, rows_of(alone, 50, weight.n_out).rows(row, 1),
+             rows_of(x, 50, weight.n_in).rows(row, 1), weight);
+    expect_same_bits(alone, together, "row by row");
+    answers.push_back(together);
+  }
+  EXPECT_NE(answers[0], answers[1]) << "rounded activations are others";
+}
+
 TEST_P(Linear, ARowsAnswerDoesNotDependOnTheOthers) {
   const int64_t n_in = 96;
   const int64_t n_out = 150;
   std::vector<std::byte> codes(static_cast<std::size_t>(n_out * n_in));
   for (std::size_t idx = 0; idx < codes.size(); ++idx) codes[idx] = static_cast<std::byte>(idx * 37 % 251);
   const std::vector<float> scales = random_floats(n_out * n_in / 32, 3);
-  const kernels::WeightMatrix weight = {.kind = kernels::WeightKind::kAffine,
-                                        .data = codes.data(),
-                                        .n_out = n_out,
-                                        .n_in = n_in,
-                                        .bits = 8,
-                                        .scales = scales.data(),
-                                        .biases = scales.data(),
-                                        .scale_kind = kernels::FloatKind::kF32,
-                                        .group_size = 32};
-  std::vector<float> x = random_floats(50 * n_in, 4);
-  std::vector<std::vector<float>> answers;
-  for (const bool exact : {true, false}) {
-    const std::vector<float> together = expect_same_for_any_threads(table(), [&](Device& device) {
-      device.exact = exact;
-      std::vector<float> out(static_cast<std::size_t>(50 * n_out));
-      linear(device, rows_of(out, 50, n_out), rows_of(x, 50, n_in), weight);
-      return out;
-    });
-    OwnDevice own(table());
-    own.device.exact = exact;
-    std::vector<float> alone(together.size());
-    for (int64_t row = 0; row < 50; ++row)
-      linear(own.device, rows_of(alone, 50, n_out).rows(row, 1), rows_of(x, 50, n_in).rows(row, 1), weight);
-    expect_same_bits(alone, together, "row by row");
-    answers.push_back(together);
+  expect_rows_alone_as_together(table(), {.kind = kernels::WeightKind::kAffine,
+                                          .data = codes.data(),
+                                          .n_out = n_out,
+                                          .n_in = n_in,
+                                          .bits = 8,
+                                          .scales = scales.data(),
+                                          .biases = scales.data(),
+                                          .scale_kind = kernels::FloatKind::kF32,
+                                          .group_size = 32});
+}
+
+TEST_P(Linear, ARowsAnswerDoesNotDependOnTheOthersInBfloat16) {
+  // Rows that fill no whole vectors, and more than one block of rows.
+  for (const int64_t n_in : {37, 96, 1792}) {
+    const int64_t n_out = 150;
+    std::vector<uint16_t> bits;
+    for (const float value : random_floats(n_out * n_in, 3)) bits.push_back(f32_to_bf16(value));
+    expect_rows_alone_as_together(
+        table(), {.kind = kernels::WeightKind::kBF16, .data = bits.data(), .n_out = n_out, .n_in = n_in});
   }
-  EXPECT_NE(answers[0], answers[1]) << "activations of 8 bits are others";
 }
 
 LILLE_FOR_EVERY_TABLE(Linear);

@@ -1,3 +1,4 @@
+#include "base/dtype.h"
 #include "kernels/reference/reference.h"
 
 namespace lille::kernels::reference {
@@ -18,6 +19,22 @@ void matmul(const MatmulArgs& args) noexcept {
       args.out[row * args.out_stride + out_idx] = static_cast<float>(sum);
     }
   }
+}
+
+void round_bf16(void* to, const float* x, int64_t n) noexcept {
+  for (int64_t idx = 0; idx < n; ++idx) static_cast<float*>(to)[idx] = bf16_to_f32(f32_to_bf16(x[idx]));
+}
+
+void matmul_bf16(const MatmulBf16Args& args) noexcept {
+  matmul({.out = args.out,
+          .out_stride = args.out_stride,
+          .x = static_cast<const float*>(args.x),
+          .x_stride = args.x_stride,
+          .n_rows = args.n_rows,
+          .weight = args.weight,
+          .out_begin = args.out_begin,
+          .out_end = args.out_end,
+          .scratch = args.scratch});
 }
 
 }  // namespace lille::kernels::reference

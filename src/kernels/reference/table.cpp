@@ -8,6 +8,7 @@ constinit const KernelTable kTable = {
     .required_features = "",
     .matmul_scratch_floats = matmul_scratch_floats,
     .matmul = matmul,
+    .bf16 = {.x_bytes = sizeof(float), .round = round_bf16, .matmul = matmul_bf16},
     .quantize_q8 = quantize_q8,
     .matmul_q8_scratch_floats = matmul_q8_scratch_floats,
     .matmul_q8 = matmul_q8,

@@ -25,12 +25,12 @@ inline void block_scores(SoftmaxState<V>& state, const AttentionArgs& args, int6
   const int64_t n_keys = min_of(kAttentionBlock, args.n_keys - key_begin);
   for (int64_t key_idx = 0; key_idx < n_keys; key_idx += kKeys) {
     const FloatRows<V, kKind, kKeys> keys(args.keys, args.head_dim, {key_begin + key_idx, args.n_keys - 1});
-    dot_rows<V>({.out = &state.weights[0][key_idx],
-                 .out_stride = kAttentionBlock,
-                 .x = args.queries + rep_begin * args.head_dim,
-                 .x_stride = args.head_dim,
-                 .n_outs = n_keys - key_idx},
-                n_reps, keys);
+    dot_rows<FloatDots<V>>({.out = &state.weights[0][key_idx],
+                            .out_stride = kAttentionBlock,
+                            .x = args.queries + rep_begin * args.head_dim,
+                            .x_stride = args.head_dim,
+                            .n_outs = n_keys - key_idx},
+                           n_reps, keys);
   }
   for (int64_t rep = 0; rep < n_reps; ++rep)
     for (int64_t key_idx = n_keys; key_idx < kAttentionBlock; ++key_idx)

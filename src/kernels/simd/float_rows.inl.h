@@ -64,17 +64,16 @@ struct RowRange {
   int64_t at(int64_t idx) const { return min_of(first + idx, last); }
 };
 
-/// kRows rows of an array of a float kind, read in step. A policy of dot_tile.
-template <typename V, FloatKind kKind, int kRows>
-struct FloatRows {
-  using F = typename V::F;
-  using Load = Floats<V, kKind>;
+/// kRows rows of an array, read in step, whose elements `Load` loads as Floats does. A policy of dot_tile.
+template <typename Load, int kRows>
+struct LoadedRows {
+  using F = typename Load::F;
   static constexpr int kCount = kRows;
 
   const Byte* rows[kRows];
   int64_t n_cols;
 
-  FloatRows(const void* data, int64_t n_cols_of_row, RowRange range) : n_cols(n_cols_of_row) {
+  LoadedRows(const void* data, int64_t n_cols_of_row, RowRange range) : n_cols(n_cols_of_row) {
     for (int idx = 0; idx < kRows; ++idx)
       rows[idx] = static_cast<const Byte*>(data) + range.at(idx) * n_cols * Load::kBytes;
   }
@@ -85,6 +84,9 @@ struct FloatRows {
   F load(int idx, int64_t col) const { return Load::load(rows[idx] + col * Load::kBytes); }
   F load_n(int idx, int64_t col, int64_t n) const { return Load::load_n(rows[idx] + col * Load::kBytes, n); }
 };
+
+template <typename V, FloatKind kKind, int kRows>
+using FloatRows = LoadedRows<Floats<V, kKind>, kRows>;
 
 }  // namespace
 }  // namespace lille::kernels::simd

@@ -9,8 +9,8 @@ namespace {
 /// Outputs of a panel: the rows of weights that one pass over the rows of x uses.
 constexpr int kPanelOuts = 4;
 
-/// Floats of x that are swept for one panel after the other: 384 KiB stay in a level-2 cache of 512 KiB.
-constexpr int64_t kRowBlockFloats = 96 * 1024;
+/// Bytes of x that are swept for one panel after the other: they stay in a level-2 cache of 512 KiB.
+constexpr int64_t kRowBlockBytes = 384 * 1024;
 
 template <typename V>
 int64_t matmul_scratch_floats(int64_t n_in) noexcept {
@@ -156,7 +156,8 @@ void dequantize_row(float* out, const WeightMatrix& weight, int64_t row) noexcep
 }
 
 /// The tile of x rows [row, row + n) against outputs [out_idx, ...).
-inline TileArgs tile_args(const MatmulArgs& args, int64_t row, int64_t out_idx) {
+template <typename X>
+inline TileArgs<X> tile_args(const MatmulArgsOf<X>& args, int64_t row, int64_t out_idx) {
   return {.out = args.out + row * args.out_stride + out_idx,
           .out_stride = args.out_stride,
           .x = args.x + row * args.x_stride,
@@ -167,33 +168,34 @@ inline TileArgs tile_args(const MatmulArgs& args, int64_t row, int64_t out_idx) 
 /// The dot product of x and one row of float weights, dot_tile's chain. Rows are read one after the other,
 /// each from its beginning to its end, because memory is fastest in the order of addresses (one thread,
 /// bfloat16: 17 GB/s; 11 with two or more rows in step).
-template <typename V, FloatKind kKind>
-inline typename V::F dot_float_row(const float* x, const Byte* weights, int64_t n_in) {
-  using Load = Floats<V, kKind>;
-  constexpr int64_t kBytes = V::kLanes * Load::kBytes;
+template <typename D, typename Weights>
+inline typename D::Lanes::F dot_row(const typename D::X* x, const Byte* weights, int64_t n_in) {
+  constexpr int64_t kBytes = D::kColumns * Weights::kBytes;
   constexpr int64_t kSteps = 8;
-  typename V::F sum = V::zero();
+  auto sum = D::Lanes::zero();
   int64_t col = 0;
-  for (; col + kSteps * V::kLanes <= n_in; col += kSteps * V::kLanes, weights += kSteps * kBytes) {
+  for (; col + kSteps * D::kColumns <= n_in; col += kSteps * D::kColumns, weights += kSteps * kBytes) {
     LILLE_UNROLL
     for (int64_t byte = 0; byte < kSteps * kBytes; byte += kPrefetchStep) prefetch_stream(weights + byte);
     LILLE_UNROLL
     for (int64_t step = 0; step < kSteps; ++step)
-      sum = V::fma(V::load(x + col + step * V::kLanes), Load::load(weights + step * kBytes), sum);
+      sum = D::dot(sum, D::Load::load(x + col + step * D::kColumns), Weights::load(weights + step * kBytes));
   }
-  for (; col + V::kLanes <= n_in; col += V::kLanes, weights += kBytes)
-    sum = V::fma(V::load(x + col), Load::load(weights), sum);
-  if (col < n_in) sum = V::fma(V::load_n(x + col, n_in - col), Load::load_n(weights, n_in - col), sum);
+  for (; col + D::kColumns <= n_in; col += D::kColumns, weights += kBytes)
+    sum = D::dot(sum, D::Load::load(x + col), Weights::load(weights));
+  if (col < n_in)
+    sum = D::dot(sum, D::Load::load_n(x + col, n_in - col), Weights::load_n(weights, n_in - col));
   return sum;
 }
 
 /// One row of x and float weights, which are read once.
-template <typename V, FloatKind kKind>
-void matmul_float_row(const MatmulArgs& args) {
+template <typename D, typename Weights>
+void matmul_float_row(const MatmulArgsOf<typename D::X>& args) {
+  using V = typename D::Lanes;
   const int64_t n_in = args.weight.n_in;
   const auto row = [&](int64_t out_idx) {
     const auto* data = static_cast<const Byte*>(args.weight.data);
-    return dot_float_row<V, kKind>(args.x, data + out_idx * n_in * Floats<V, kKind>::kBytes, n_in);
+    return dot_row<D, Weights>(args.x, data + out_idx * n_in * Weights::kBytes, n_in);
   };
   int64_t out_idx = args.out_begin;
   for (; out_idx + 4 <= args.out_end; out_idx += 4) {
@@ -209,39 +211,32 @@ void matmul_float_row(const MatmulArgs& args) {
 template <typename V, int kOuts, typename Make>
 void matmul_one_row(const MatmulArgs& args, Make make) {
   for (int64_t out_idx = args.out_begin; out_idx < args.out_end; out_idx += kOuts)
-    dot_tile<V, 1>(tile_args(args, 0, out_idx), make.template operator()<kOuts>({out_idx, args.out_end - 1}));
+    dot_tile<FloatDots<V>, 1>(tile_args(args, 0, out_idx),
+                              make.template operator()<kOuts>({out_idx, args.out_end - 1}));
 }
 
 /// Rows [begin, end) of x against a panel, in tiles of nearly equal height.
-template <typename V, typename Rows>
-inline void matmul_panel(const MatmulArgs& args, int64_t begin, int64_t end, int64_t out_idx,
+template <typename D, typename Rows>
+inline void matmul_panel(const MatmulArgsOf<typename D::X>& args, int64_t begin, int64_t end, int64_t out_idx,
                          const Rows& rows) {
-  int64_t n_tiles = (end - begin + V::kTileRows - 1) / V::kTileRows;
+  int64_t n_tiles = (end - begin + D::kTileRows - 1) / D::kTileRows;
   for (int64_t row = begin; row < end; --n_tiles) {
     const int64_t n_rows = (end - row + n_tiles - 1) / n_tiles;
-    dot_rows<V>(tile_args(args, row, out_idx), n_rows, rows);
+    dot_rows<D>(tile_args(args, row, out_idx), n_rows, rows);
     row += n_rows;
   }
 }
 
 /// Several rows of x, a block of them at a time, so that the block stays in the cache while panels pass by.
 /// use(block_begin, block_end, first output of the panel).
-template <typename V, typename Use>
-inline void for_each_panel(const MatmulArgs& args, Use use) {
-  const int64_t block_tiles = kRowBlockFloats / (args.weight.n_in * V::kTileRows);
-  const int64_t block_rows = (block_tiles < 1 ? 1 : block_tiles) * V::kTileRows;
+template <typename D, typename Use>
+inline void for_each_panel(const MatmulArgsOf<typename D::X>& args, Use use) {
+  constexpr auto kTileBytes = D::kTileRows * static_cast<int64_t>(sizeof(typename D::X));
+  const int64_t block_tiles = kRowBlockBytes / (args.weight.n_in * kTileBytes);
+  const int64_t block_rows = (block_tiles < 1 ? 1 : block_tiles) * D::kTileRows;
   for (int64_t block = 0; block < args.n_rows; block += block_rows)
     for (int64_t out_idx = args.out_begin; out_idx < args.out_end; out_idx += kPanelOuts)
       use(block, min_of(args.n_rows, block + block_rows), out_idx);
-}
-
-/// Float weights, converted by every tile of rows.
-template <typename V, typename Make>
-void matmul_rows(const MatmulArgs& args, Make make) {
-  for_each_panel<V>(args, [&](int64_t begin, int64_t end, int64_t out_idx) {
-    matmul_panel<V>(args, begin, end, out_idx,
-                    make.template operator()<kPanelOuts>({out_idx, args.out_end - 1}));
-  });
 }
 
 /// A panel of weights is expanded to float32 once, not by every tile of rows. The expanded value is the one
@@ -249,12 +244,12 @@ void matmul_rows(const MatmulArgs& args, Make make) {
 template <typename V, typename Make>
 void matmul_expanded(const MatmulArgs& args, Make make) {
   const int64_t n_in = args.weight.n_in;
-  for_each_panel<V>(args, [&](int64_t begin, int64_t end, int64_t out_idx) {
+  for_each_panel<FloatDots<V>>(args, [&](int64_t begin, int64_t end, int64_t out_idx) {
     const int64_t n_outs = min_of(kPanelOuts, args.out_end - out_idx);
     for (int64_t idx = 0; idx < n_outs; ++idx)
       expand<V>(args.scratch + idx * n_in, make.template operator()<1>({out_idx + idx, out_idx + idx}));
     const FloatRows<V, FloatKind::kF32, kPanelOuts> floats(args.scratch, n_in, {0, n_outs - 1});
-    matmul_panel<V>(args, begin, end, out_idx, floats);
+    matmul_panel<FloatDots<V>>(args, begin, end, out_idx, floats);
   });
 }
 
@@ -262,12 +257,24 @@ void matmul_expanded(const MatmulArgs& args, Make make) {
 template <typename V>
 void matmul_packed(const MatmulArgs& args) {
   const int64_t n_in = args.weight.n_in;
-  for_each_panel<V>(args, [&](int64_t begin, int64_t end, int64_t out_idx) {
+  for_each_panel<FloatDots<V>>(args, [&](int64_t begin, int64_t end, int64_t out_idx) {
     const int64_t n_outs = min_of(kPanelOuts, args.out_end - out_idx);
     for (int64_t idx = 0; idx < n_outs; ++idx)
       expand_packed_row<V>(args.scratch + idx * n_in, args.weight, out_idx + idx);
-    matmul_panel<V>(args, begin, end, out_idx,
-                    FloatRows<V, FloatKind::kF32, kPanelOuts>(args.scratch, n_in, {0, n_outs - 1}));
+    matmul_panel<FloatDots<V>>(
+        args, begin, end, out_idx,
+        FloatRows<V, FloatKind::kF32, kPanelOuts>(args.scratch, n_in, {0, n_outs - 1}));
+  });
+}
+
+/// Rows of x against float weights in the type that D multiplies them in.
+template <typename D, typename Weights>
+void matmul_floats(const MatmulArgsOf<typename D::X>& args) {
+  if (args.n_rows == 1) return matmul_float_row<D, Weights>(args);
+  for_each_panel<D>(args, [&](int64_t begin, int64_t end, int64_t out_idx) {
+    matmul_panel<D>(
+        args, begin, end, out_idx,
+        LoadedRows<Weights, kPanelOuts>(args.weight.data, args.weight.n_in, {out_idx, args.out_end - 1}));
   });
 }
 
@@ -279,12 +286,31 @@ void matmul(const MatmulArgs& args) noexcept {
       if (args.n_rows > 1) return matmul_expanded<V>(args, make);
       return matmul_one_row<V, V::kQuantisedRowOuts>(args, make);
     } else {
-      if (args.n_rows == 1) return matmul_float_row<V, Make::kFloatKind>(args);
       if (args.weight.kind == WeightKind::kBF16 && args.n_rows >= V::kExpandBf16Rows)
         return matmul_expanded<V>(args, make);
-      return matmul_rows<V>(args, make);
+      return matmul_floats<FloatDots<V>, Floats<V, Make::kFloatKind>>(args);
     }
   });
+}
+
+/// The same rows with their true type.
+template <typename X>
+inline MatmulArgsOf<X> rows_of_type(const MatmulBf16Args& args) {
+  return {.out = args.out,
+          .out_stride = args.out_stride,
+          .x = static_cast<const X*>(args.x),
+          .x_stride = args.x_stride,
+          .n_rows = args.n_rows,
+          .weight = args.weight,
+          .out_begin = args.out_begin,
+          .out_end = args.out_end,
+          .scratch = args.scratch};
+}
+
+/// Bf16Kernels::matmul of a processor that multiplies float32.
+template <typename V>
+void matmul_bf16(const MatmulBf16Args& args) noexcept {
+  matmul<V>(rows_of_type<float>(args));
 }
 
 }  // namespace

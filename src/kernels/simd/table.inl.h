@@ -16,6 +16,7 @@ constexpr KernelTable make_table(std::string_view name, std::string_view require
       .required_features = required_features,
       .matmul_scratch_floats = matmul_scratch_floats<V>,
       .matmul = matmul<V>,
+      .bf16 = {.x_bytes = sizeof(float), .round = round_bf16<V>, .matmul = matmul_bf16<V>},
       .quantize_q8 = quantize_q8<Q>,
       .matmul_q8_scratch_floats = matmul_q8_scratch_floats<Q>,
       .matmul_q8 = matmul_q8<Q>,
