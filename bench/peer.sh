@@ -24,7 +24,7 @@ model() { "$lille" convert "$work/bf16" "$work/$1" --rope interleaved "${@:2}" >
 "$build/bench/formula_checkpoint" "$root/models/lille-tiny-8bit" "$work/bf16" >/dev/null
 model bf16.gguf --dtype BF16
 model q8_0.gguf --quantize Q8_0
-model q4_0.gguf --quantize Q4_0
+model q4_0.gguf --quantize Q4_0 --pure
 model 8bit --format mlx --quantize 8
 model 8bit-packed --quantize 8 --pack
 model 4bit-packed --quantize 4 --pack

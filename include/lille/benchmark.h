@@ -42,8 +42,9 @@ struct Measurement {
 /// The figures of one model on this machine.
 struct Benchmark {
   std::string kernels;  ///< Session::kernels()
-  std::vector<double>
-      read_gb_per_s;  ///< Measured, over as many bytes as the weights have; one for each of threads.
+  /// How fast the weights are read where they lie, median of as many measurements as runs; one for each of
+  /// threads.
+  std::vector<double> read_gb_per_s;
   std::vector<Measurement> measurements;  ///< In the order of `threads`, then of the works.
 };
 

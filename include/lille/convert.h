@@ -17,6 +17,7 @@ struct GgufExportOptions {
   /// "F32", "F16", "BF16", or llama.cpp's name of a mixture: "Q8_0", "Q4_0", "Q5_0", "Q4_K_M", "Q6_K". Empty:
   /// every matrix as it is stored.
   std::string type;
+  bool pure = false;             ///< Gives every matrix the mixture's main type, the embedding too.
   std::string name;              ///< general.name; empty: none.
   bool add_bos_token = true;     ///< Whether a text begins with `<|startoftext|>`.
   float temperature = 0.5F;      ///< What programs shall sample with unless a user says otherwise.

@@ -108,7 +108,7 @@ std::string as_text(const Benchmark& bench, const Compared& compared) {
   std::string rates;
   for (const double rate : bench.read_gb_per_s)
     rates += fmt::format("{}{:.1f}", rates.empty() ? "" : ", ", rate);
-  return text + fmt::format("memory read at {} GB/s with these numbers of threads\n", rates);
+  return text + fmt::format("weights read at {} GB/s with these numbers of threads\n", rates);
 }
 
 void run_bench(const BenchArguments& arguments, const Environment& environment) {

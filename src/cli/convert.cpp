@@ -19,6 +19,7 @@ struct ConvertArguments {
   std::string quantize;
   std::string dtype;
   bool pack = false;
+  bool pure = false;
   bool overwrite = false;
 };
 
@@ -36,13 +37,21 @@ void refuse_pack(const ConvertArguments& arguments) {
     raise(ErrorCode::kInvalidArgument, "--pack: expected --format mlx with it, got {}", arguments.format);
 }
 
+void refuse_pure(const ConvertArguments& arguments) {
+  if (arguments.pure)
+    raise(ErrorCode::kInvalidArgument, "--pure: expected --format gguf and --quantize with it, got {}",
+          arguments.format == "gguf" ? "no --quantize" : arguments.format);
+}
+
 void to_gguf(const Model& model, const ConvertArguments& arguments) {
   refuse_pack(arguments);
+  if (arguments.quantize.empty()) refuse_pure(arguments);
   if (!arguments.quantize.empty() && !arguments.dtype.empty())
     raise(ErrorCode::kInvalidArgument,
           "--quantize: expected it or --dtype, got both. Hint: --quantize decides all types");
   const GenerationDefaults defaults = load_generation_defaults(model.path());
   GgufExportOptions options;
+  options.pure = arguments.pure;
   options.type = arguments.quantize.empty() ? arguments.dtype : arguments.quantize;
   options.name = model_name(arguments.model.model, model);
   options.add_bos_token = defaults.add_bos_token;
@@ -58,6 +67,7 @@ void to_gguf(const Model& model, const ConvertArguments& arguments) {
 }
 
 void to_folder(const Model& model, const ConvertArguments& arguments, FolderExportOptions options) {
+  refuse_pure(arguments);
   options.dtype = float_type_from_name(arguments.dtype);
   if (model.rope().source != RopeSource::kDefault) options.rope_layout = model.rope().layout;
   options.overwrite = arguments.overwrite;
@@ -173,6 +183,8 @@ void add_convert(CLI::App& program, const Environment& environment) {
                    "scales, biases and "
                    "norms. Default: as stored, and F32 for quantised weights that become floats.")
       ->type_name("TYPE");
+  command->add_flag("--pure", arguments->pure,
+                    "For gguf with --quantize: the one type for all matrices, the embedding too.");
   command->add_flag(
       "--pack", arguments->pack,
       "For mlx, codes of 4 or 8 bits: order the weights for the processor. Fastest, and read by lille only; "

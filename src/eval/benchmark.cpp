@@ -9,6 +9,9 @@
 #include "base/check.h"
 #include "base/thread_pool.h"
 #include "eval/ceilings.h"
+#include "kernels/weight_kind.h"
+#include "model/access.h"
+#include "model/visit_matrices.h"
 
 namespace lille {
 namespace {
@@ -138,6 +141,29 @@ double percentile(std::vector<double>& values, double share) {
   return values[static_cast<std::size_t>(std::clamp(share * n, 0.0, n - 1))];
 }
 
+// The bytes of all weights that a token reads, in the order in which it does: the embedding last, as the
+// output projection.
+std::vector<std::span<const std::byte>> weights_of(const Model& model) {
+  std::vector<std::span<const std::byte>> pieces;
+  const auto add = [&](const kernels::WeightMatrix& weight) {
+    const auto add_array = [&](const void* data, int64_t n_bytes) {
+      if (data != nullptr)
+        pieces.emplace_back(static_cast<const std::byte*>(data), static_cast<std::size_t>(n_bytes));
+    };
+    add_array(weight.data, weight.n_out * kernels::row_bytes(weight));
+    if (weight.group_size == 0) return;
+    const int64_t n_scales = weight.n_out * weight.n_in / weight.group_size;
+    add_array(weight.scales, n_scales * kernels::float_bytes(weight.scale_kind));
+    add_array(weight.biases, n_scales * kernels::float_bytes(weight.scale_kind));
+  };
+  const Transformer& transformer = Access::parts(model).transformer;
+  visit_matrices(transformer, [&](std::string_view, const std::vector<LinearPart>& parts) {
+    for (const LinearPart& part : parts) add(part.weight);
+  });
+  add(transformer.tok_embeddings.weight);
+  return pieces;
+}
+
 int64_t weights_bytes(const Model& model) {
   int64_t n_bytes = 0;
   for (const Model::Part& part : model.parts()) n_bytes += part.n_bytes;
@@ -195,8 +221,11 @@ Benchmark benchmark(const std::filesystem::path& model, const BenchmarkOptions& 
     check_options(options, args);
     result.kernels = bench.session().kernels();
     std::vector<Work> works = works_of(args.block_size);
+    const ReadRate read_rate(weights_of(bench.session().model()));
+    ThreadPool pool(bench.session().n_threads());
+    std::vector<double> rates;
     const auto n_total = static_cast<int64_t>(threads.size() * works.size()) * (options.runs + 1);
-    for (int64_t run_idx = -1; run_idx < options.runs; ++run_idx)
+    for (int64_t run_idx = -1; run_idx < options.runs; ++run_idx) {
       for (Work& work : works) {
         const Run run = work.run(bench);
         if (options.on_progress) options.on_progress(++n_done, n_total);
@@ -204,8 +233,10 @@ Benchmark benchmark(const std::filesystem::path& model, const BenchmarkOptions& 
         work.values.push_back(run.value);
         work.step_seconds.insert(work.step_seconds.end(), run.step_seconds.begin(), run.step_seconds.end());
       }
-    ThreadPool pool(bench.session().n_threads());
-    result.read_gb_per_s.push_back(read_gb_per_s(pool, weights_bytes(bench.session().model())));
+      // Between the works, since neighbours change the rate from one second to the next.
+      rates.push_back(read_rate.measure(pool));
+    }
+    result.read_gb_per_s.push_back(percentile(rates, 0.5));
     for (Work& work : works)
       result.measurements.push_back(measurement_of(work, bench, options, result.read_gb_per_s.back()));
   }

@@ -1,13 +1,27 @@
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
+#include <span>
+#include <vector>
 
 #include "base/thread_pool.h"
 
 namespace lille {
 
-/// How fast the pool's threads read n_bytes of memory together: GB/s (10^9), median of several passes over a
-/// buffer of that size. Below the size of the cache it is the cache's speed.
-double read_gb_per_s(ThreadPool& pool, int64_t n_bytes);
+/// Measures how fast memory is read, as it lies: the pages of a file may be better or worse together than
+/// those of another by a third.
+class ReadRate {
+ public:
+  /// @param pieces  what is read, in this order; each thread reads a part of equal size.
+  explicit ReadRate(std::vector<std::span<const std::byte>> pieces);
+
+  /// Reads everything twice, once as it comes and once asking for memory ahead, on all threads of the pool.
+  /// @return the better rate in GB/s (10^9); 0 if there is nothing to read.
+  double measure(ThreadPool& pool) const;
+
+ private:
+  std::vector<std::span<const std::byte>> pieces_;
+  std::size_t n_bytes_ = 0;
+};
 
 }  // namespace lille

@@ -146,9 +146,9 @@ class TensorList {
 
   void add_rows(const std::string& name, MatrixRole role, int64_t layer_idx, const RowRange& rows) {
     const kernels::WeightMatrix& stored = part_of(rows);
-    const DType dtype = options_.type.empty()
-                            ? stored_type(stored)
-                            : gguf_mixture(options_.type, role, layer_idx, parts_.args.n_layer, stored.n_in);
+    const DType dtype = options_.type.empty() ? stored_type(stored)
+                                              : gguf_mixture(options_.type, role, layer_idx,
+                                                             parts_.args.n_layer, stored.n_in, options_.pure);
     is_quantised_ = is_quantised_ || dtype_block_elements(dtype) > 1;
     n_weights_[dtype] += rows.n * stored.n_in;
     tensors_.push_back({name + ".weight", dtype, {rows.n, stored.n_in}, [this, rows, dtype, name] {

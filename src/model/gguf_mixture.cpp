@@ -46,12 +46,15 @@ DType fallback(DType dtype) {
 
 std::string_view gguf_mixture_names() noexcept { return "F32, F16, BF16, Q8_0, Q4_0, Q5_0, Q4_K_M and Q6_K"; }
 
-DType gguf_mixture(std::string_view name, MatrixRole role, int64_t layer_idx, int64_t n_layer, int64_t n_in) {
+DType gguf_mixture(std::string_view name, MatrixRole role, int64_t layer_idx, int64_t n_layer, int64_t n_in,
+                   bool pure) {
   const MixtureRow& mixture = row_of(name);
   DType dtype = mixture.dtype;
   if (dtype_block_elements(dtype) == 1) return dtype;
   const bool may_have_more = role == MatrixRole::kValues || role == MatrixRole::kDown;
-  if (role == MatrixRole::kEmbedding)
+  if (pure)
+    dtype = mixture.dtype;
+  else if (role == MatrixRole::kEmbedding)
     dtype = !fits(dtype, n_in) || dtype == DType::kQ8_0 ? DType::kQ8_0 : DType::kQ6_K;
   else if (mixture.has_more_bits && may_have_more && uses_more_bits(layer_idx, n_layer))
     dtype = DType::kQ6_K;

@@ -46,6 +46,17 @@ TEST_F(Convert, PackedModelsAnswerAsTheirSource) {
                  {"convert", tiny_model(), path(), "--pack", "--overwrite"});
 }
 
+TEST_F(Convert, PureIsOneTypeForAllMatrices) {
+  output_of({"convert", tiny_model(), path(), "--quantize", "Q4_0", "--pure"});
+  const nlohmann::json info = nlohmann::json::parse(output_of({"info", "--json", "--model", path()}));
+  for (const char* part : {"tok_embeddings", "attention", "feed_forward"})
+    EXPECT_EQ(info["parts"][part]["dtype"], "Q4_0") << info["parts"];
+  expect_failure(2, "--pure: expected --format gguf and --quantize with it, got no --quantize",
+                 {"convert", tiny_model(), path(), "--pure", "--overwrite"});
+  expect_failure(2, "--pure: expected --format gguf and --quantize with it, got hf",
+                 {"convert", tiny_model(), folder_.path() / "folder", "--pure"});
+}
+
 TEST_F(Convert, SamplingSettingsComeAlong) {
   const std::filesystem::path model = folder_.path() / "model";
   std::filesystem::copy(tiny_model(), model);

@@ -25,7 +25,7 @@ TEST(SaveSafetensors, WritesTheFormatByteForByte) {
   const std::string header =
       R"({"__metadata__":{"format":"pt"},"b":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},)"
       R"("a":{"dtype":"F16","shape":[],"data_offsets":[3,5]}})";
-  const std::string padding((8 - header.size() % 8) % 8, ' ');
+  const std::string padding((64 - (8 + header.size()) % 64) % 64, ' ');
   std::string expected(8, '\0');
   expected[0] = static_cast<char>(header.size() + padding.size());
   EXPECT_EQ(test::read_file(path), expected + header + padding + "xyz12");
@@ -56,7 +56,7 @@ TEST(SaveSafetensors, ReadsBackEveryDtypeAndShape) {
     EXPECT_TRUE(std::equal(read.bytes.begin(), read.bytes.end(), tensor.bytes.begin()));
   }
   EXPECT_EQ(file.metadata().at("key"), "value \xe6\xbc\xa2");
-  EXPECT_EQ((file.tensors()[0].bytes.data() - static_cast<const std::byte*>(nullptr)) % 8, 0);
+  EXPECT_EQ((file.tensors()[0].bytes.data() - static_cast<const std::byte*>(nullptr)) % 64, 0);
 }
 
 TEST(SaveSafetensors, CopiesAGoldenFile) {

@@ -30,6 +30,15 @@ TEST(GgufMixture, TheEmbeddingOfLille130MIsQ8) {
   EXPECT_EQ(gguf_mixture("Q8_0", MatrixRole::kEmbedding, 0, 24, 512), DType::kQ8_0);
 }
 
+TEST(GgufMixture, PureIsOneTypeWhereItFits) {
+  for (const MatrixRole role : kRoles)
+    for (int64_t layer_idx = 0; layer_idx < 24; ++layer_idx) {
+      EXPECT_EQ(gguf_mixture("Q4_0", role, layer_idx, 24, 640, true), DType::kQ4_0);
+      EXPECT_EQ(gguf_mixture("Q4_K_M", role, layer_idx, 24, 1792, true), DType::kQ4_K);
+      EXPECT_EQ(gguf_mixture("Q4_K_M", role, layer_idx, 24, 640, true), DType::kQ5_0);
+    }
+}
+
 TEST(GgufMixture, Q4KMOfLille130M) {
   // Layers with more bits: the first three, the last three, and of the rest each third.
   const std::string more = "111001001001001001001111";
