@@ -4,11 +4,8 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <fstream>
 #include <limits>
 #include <mutex>
-#include <optional>
-#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -18,6 +15,7 @@
 #endif
 
 #include "base/check.h"
+#include "base/cpu_quota.h"
 
 namespace lille {
 namespace {
@@ -34,9 +32,8 @@ void pause_core() noexcept {
 
 /// Polls until `ready()`; false if the time is over first.
 template <typename Ready>
-bool spin_until(bool may_spin, Ready ready) {
+bool spin_until(Ready ready) {
   if (ready()) return true;
-  if (!may_spin) return false;
   const auto deadline = std::chrono::steady_clock::now() + kSpin;
   do {
     for (int round = 0; round < 16; ++round) {
@@ -45,27 +42,6 @@ bool spin_until(bool may_spin, Ready ready) {
     }
   } while (std::chrono::steady_clock::now() < deadline);
   return false;
-}
-
-/// Control groups limit time, not processors: quota / period, rounded up, is what is worth using.
-std::optional<int64_t> cgroup_cpus() {
-  int64_t quota = 0;
-  int64_t period = 0;
-  std::string word;
-  if (std::ifstream unified("/sys/fs/cgroup/cpu.max"); unified >> word >> period) {
-    if (word == "max") return std::nullopt;
-    try {
-      quota = std::stoll(word);
-    } catch (const std::exception&) {
-      return std::nullopt;
-    }
-  } else {
-    std::ifstream quota_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-    std::ifstream period_file("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-    if (!(quota_file >> quota) || !(period_file >> period)) return std::nullopt;
-  }
-  if (quota <= 0 || period <= 0) return std::nullopt;
-  return std::max<int64_t>(1, (quota - 1) / period + 1);
 }
 
 int64_t affinity_cpus() noexcept {
@@ -81,7 +57,7 @@ int64_t affinity_cpus() noexcept {
 int64_t n_usable_cpus() noexcept {
   const int64_t n_affinity = std::min(affinity_cpus(), ThreadPool::kMaxThreads);
   try {
-    return std::min(n_affinity, cgroup_cpus().value_or(n_affinity));
+    return std::min(n_affinity, cpu_quota().value_or(n_affinity));
   } catch (const std::exception&) {
     return n_affinity;
   }
@@ -91,13 +67,14 @@ int64_t n_usable_cpus() noexcept {
 /// nobody has taken. Who takes one knows that the job's fields stand still until that task is counted in
 /// n_done, so a thread that comes late, even into a later job, needs no handshake and nobody waits for it.
 struct ThreadPool::State {
-  explicit State(int64_t n) : n_threads(n), may_spin(n <= n_usable_cpus()) {}
+  explicit State(int64_t n) : n_threads(n), n_at_once(std::min(n, n_usable_cpus())) {}
 
   static uint32_t unclaimed(uint64_t ticket) noexcept { return static_cast<uint32_t>(ticket); }
 
   const int64_t n_threads;
-  const bool
-      may_spin;  ///< With more threads than processors a polling thread keeps a working one from running.
+  /// Threads that a job wakes: with more than there are processors they would wait for each other (16 threads
+  /// on 2 processors: a third of the rate of 2).
+  const int64_t n_at_once;
 
   const Task* task = nullptr;
   uint32_t n_tasks = 0;
@@ -133,7 +110,7 @@ struct ThreadPool::State {
   void work(int64_t thread_idx) {
     const auto ready = [this] { return has_work() || stopping.load(); };
     while (!stopping.load()) {
-      if (!spin_until(may_spin, ready)) {
+      if (!spin_until(ready)) {
         std::unique_lock lock(mutex);
         n_sleeping.fetch_add(1);
         work_ready.wait(lock, ready);
@@ -143,20 +120,23 @@ struct ThreadPool::State {
     }
   }
 
+  /// Sees to it that n_wanted workers are awake.
   void wake(int64_t n_wanted) {
     const int64_t n_asleep = n_sleeping.load();
-    if (n_asleep == 0) return;
+    const int64_t n_awake = n_threads - 1 - n_asleep;
+    const int64_t n_to_wake = std::min(n_asleep, n_wanted - n_awake);
+    if (n_to_wake <= 0) return;
     const std::lock_guard lock(mutex);
-    if (n_wanted >= n_asleep) {
+    if (n_to_wake == n_asleep) {
       work_ready.notify_all();
     } else {
-      for (int64_t count = 0; count < n_wanted; ++count) work_ready.notify_one();
+      for (int64_t count = 0; count < n_to_wake; ++count) work_ready.notify_one();
     }
   }
 
   void wait_until_done() {
     const auto done = [this] { return n_done.load() == n_tasks; };
-    if (spin_until(may_spin, done)) return;
+    if (spin_until(done)) return;
     std::unique_lock lock(mutex);
     caller_sleeps.store(true);
     work_done.wait(lock, done);
@@ -200,7 +180,7 @@ int64_t ThreadPool::n_threads() const noexcept { return state_->n_threads; }
 void ThreadPool::run(int64_t n_tasks, Task task) {
   State& state = *state_;
   LILLE_CHECK(n_tasks <= std::numeric_limits<uint32_t>::max());
-  if (n_tasks <= 1 || state.n_threads == 1) {
+  if (n_tasks <= 1 || state.n_at_once == 1) {
     for (int64_t task_idx = 0; task_idx < n_tasks; ++task_idx) task(task_idx, 0);
     return;
   }
@@ -209,7 +189,7 @@ void ThreadPool::run(int64_t n_tasks, Task task) {
   state.n_done.store(0);
   const uint64_t job_number = (state.ticket.load() >> 32) + 1;
   state.ticket.store((job_number << 32) | static_cast<uint64_t>(n_tasks));
-  state.wake(std::min(n_tasks, state.n_threads) - 1);
+  state.wake(std::min(n_tasks, state.n_at_once) - 1);
   state.run_tasks(0);
   state.wait_until_done();
 }

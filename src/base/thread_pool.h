@@ -34,7 +34,8 @@ class ThreadPool {
   int64_t n_threads() const noexcept;
 
   /// Calls task(task_idx, thread_idx) once for each task_idx in [0, n_tasks), thread_idx in [0, n_threads());
-  /// returns when all are done. Which thread runs a task is not fixed: a result must not depend on it.
+  /// returns when all are done. Which thread runs a task is not fixed, nor how many run at once (never more
+  /// than n_usable_cpus()): a result must not depend on it, and a task must not wait for another.
   /// Tasks must not throw. n_tasks below 2^32.
   void run(int64_t n_tasks, Task task);
 
