@@ -8,10 +8,7 @@
 
 #include "base/check.h"
 #include "base/thread_pool.h"
-#include "eval/ceilings.h"
-#include "kernels/weight_kind.h"
-#include "model/access.h"
-#include "model/visit_matrices.h"
+#include "eval/limits.h"
 
 namespace lille {
 namespace {
@@ -117,6 +114,7 @@ struct Work {
   std::string unit;
   std::function<Run(Bench&)> run;
   int64_t n_sequences = 0;  // that decode; 0 for other works
+  int64_t n_prompt = 0;     // tokens of a prompt; 0 for other works
   std::vector<double> values = {};
   std::vector<double> step_seconds = {};
 };
@@ -127,41 +125,11 @@ std::vector<Work> works_of(int64_t block_size) {
   for (const int64_t n_tokens : {128, 512})
     if (n_tokens <= block_size)
       works.push_back({fmt::format("prefill {}", n_tokens), "tokens/s",
-                       [n_tokens](Bench& bench) { return bench.prefill(n_tokens); }});
+                       [n_tokens](Bench& bench) { return bench.prefill(n_tokens); }, 0, n_tokens});
   for (const int64_t n_sequences : {1, 8})
     works.push_back({fmt::format("decode {}", n_sequences), "tokens/s",
                      [n_sequences](Bench& bench) { return bench.decode(n_sequences); }, n_sequences});
   return works;
-}
-
-// The value that `share` of all are below or equal to.
-double percentile(std::vector<double>& values, double share) {
-  std::sort(values.begin(), values.end());
-  const auto n = static_cast<double>(values.size());
-  return values[static_cast<std::size_t>(std::clamp(share * n, 0.0, n - 1))];
-}
-
-// The bytes of all weights that a token reads, in the order in which it does: the embedding last, as the
-// output projection.
-std::vector<std::span<const std::byte>> weights_of(const Model& model) {
-  std::vector<std::span<const std::byte>> pieces;
-  const auto add = [&](const kernels::WeightMatrix& weight) {
-    const auto add_array = [&](const void* data, int64_t n_bytes) {
-      if (data != nullptr)
-        pieces.emplace_back(static_cast<const std::byte*>(data), static_cast<std::size_t>(n_bytes));
-    };
-    add_array(weight.data, weight.n_out * kernels::row_bytes(weight));
-    if (weight.group_size == 0) return;
-    const int64_t n_scales = weight.n_out * weight.n_in / weight.group_size;
-    add_array(weight.scales, n_scales * kernels::float_bytes(weight.scale_kind));
-    add_array(weight.biases, n_scales * kernels::float_bytes(weight.scale_kind));
-  };
-  const Transformer& transformer = Access::parts(model).transformer;
-  visit_matrices(transformer, [&](std::string_view, const std::vector<LinearPart>& parts) {
-    for (const LinearPart& part : parts) add(part.weight);
-  });
-  add(transformer.tok_embeddings.weight);
-  return pieces;
 }
 
 int64_t weights_bytes(const Model& model) {
@@ -179,18 +147,21 @@ double bytes_per_token(const Model& model, CacheType cache_type, int64_t n_seque
          2 * element * n_keys * static_cast<double>(args.n_layer * args.kv_size());
 }
 
-Measurement measurement_of(Work& work, Bench& bench, const BenchmarkOptions& options, double gb_per_s) {
+Measurement measurement_of(const Work& work, Bench& bench, const BenchmarkOptions& options,
+                           const Limits& limits) {
   Measurement result;
   result.work = work.name;
   result.unit = work.unit;
   result.threads = bench.session().n_threads();
   result.runs = static_cast<int64_t>(work.values.size());
   result.median = percentile(work.values, 0.5);
-  result.least = work.values.front();
-  result.most = work.values.back();
+  const auto [least, most] = std::ranges::minmax_element(work.values);
+  result.least = *least;
+  result.most = *most;
+  if (work.n_prompt > 0) result.limit = limits.prefill_tokens_per_s(work.n_prompt);
   if (work.n_sequences == 0) return result;
   result.bytes_per_token = bytes_per_token(bench.session().model(), options.cache_type, work.n_sequences);
-  result.limit = 1e9 * gb_per_s / result.bytes_per_token;
+  result.limit = 1e9 * limits.read_gb_per_s() / result.bytes_per_token;
   result.step_p50_s = percentile(work.step_seconds, 0.5);
   result.step_p99_s = percentile(work.step_seconds, 0.99);
   return result;
@@ -221,9 +192,7 @@ Benchmark benchmark(const std::filesystem::path& model, const BenchmarkOptions& 
     check_options(options, args);
     result.kernels = bench.session().kernels();
     std::vector<Work> works = works_of(args.block_size);
-    const ReadRate read_rate(weights_of(bench.session().model()));
-    ThreadPool pool(bench.session().n_threads());
-    std::vector<double> rates;
+    Limits limits(bench.session().model(), options.session, n_threads);
     const auto n_total = static_cast<int64_t>(threads.size() * works.size()) * (options.runs + 1);
     for (int64_t run_idx = -1; run_idx < options.runs; ++run_idx) {
       for (Work& work : works) {
@@ -233,12 +202,11 @@ Benchmark benchmark(const std::filesystem::path& model, const BenchmarkOptions& 
         work.values.push_back(run.value);
         work.step_seconds.insert(work.step_seconds.end(), run.step_seconds.begin(), run.step_seconds.end());
       }
-      // Between the works, since neighbours change the rate from one second to the next.
-      rates.push_back(read_rate.measure(pool));
+      if (run_idx >= 0) limits.measure();
     }
-    result.read_gb_per_s.push_back(percentile(rates, 0.5));
-    for (Work& work : works)
-      result.measurements.push_back(measurement_of(work, bench, options, result.read_gb_per_s.back()));
+    result.read_gb_per_s.push_back(limits.read_gb_per_s());
+    for (const Work& work : works)
+      result.measurements.push_back(measurement_of(work, bench, options, limits));
   }
   return result;
 }

@@ -58,4 +58,18 @@ double ReadRate::measure(ThreadPool& pool) const {
   return best;
 }
 
+double peak_gops(ThreadPool& pool, kernels::PeakKernel kernel) {
+  if (kernel == nullptr) return 0;
+  // A few milliseconds: long beside the start of the threads, short beside a run.
+  constexpr int64_t kRounds = 1'000'000;
+  std::atomic<int64_t> n_operations = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  pool.run(pool.n_threads(), [&](int64_t, int64_t) {
+    alignas(64) float sink[kernels::kPeakFloats] = {};
+    n_operations += kernel(sink, kRounds);
+  });
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  return 1e-9 * static_cast<double>(n_operations.load()) / std::max(took.count(), 1e-9);
+}
+
 }  // namespace lille

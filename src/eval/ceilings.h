@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "kernels/kernel_table.h"
 
 namespace lille {
 
@@ -23,5 +24,8 @@ class ReadRate {
   std::vector<std::span<const std::byte>> pieces_;
   std::size_t n_bytes_ = 0;
 };
+
+/// Operations a second, in 10^9, of a unit on all threads of the pool at once; 0 without a kernel.
+double peak_gops(ThreadPool& pool, kernels::PeakKernel kernel);
 
 }  // namespace lille

@@ -122,6 +122,15 @@ struct AttentionArgs {
 /// of accumulation of a row depends on its position alone.
 inline constexpr int64_t kAttentionBlock = 32;
 
+/// Elements of the memory that a PeakKernel reads and writes.
+inline constexpr int64_t kPeakFloats = 64;
+
+/// Multiplies and adds in registers as fast as a unit can: what the products of a table are measured against.
+/// `sink` has kPeakFloats elements, so that no compiler leaves the work out: the factors, to which the sums are
+/// added in the end, then from its middle on what the sums begin with, zeros.
+/// @return the operations done, a multiplication and an addition counted as two.
+using PeakKernel = int64_t (*)(float* sink, int64_t n_rounds) noexcept;
+
 /// Products of activations that are rounded to bfloat16 with weights of kBF16.
 struct Bf16Kernels {
   /// Bytes of a rounded activation: 2 where the processor multiplies bfloat16 by itself, else 4, the rounded
@@ -131,6 +140,7 @@ struct Bf16Kernels {
   void (*round)(void* to, const float* x, int64_t n) noexcept;
   /// KernelTable::matmul over rows that `round` wrote.
   void (*matmul)(const MatmulBf16Args& args) noexcept;
+  PeakKernel peak;  ///< Of the unit that matmul uses; null for the reference.
 };
 
 /// The compute functions of one instruction set. All are noexcept, trust their arguments and may be called
@@ -144,6 +154,9 @@ struct KernelTable {
   int64_t (*matmul_scratch_floats)(int64_t n_in) noexcept;
   /// out[:, out_begin:out_end] = x * W[out_begin:out_end]^T.
   void (*matmul)(const MatmulArgs& args) noexcept;
+  PeakKernel
+      peak_f32;  ///< Of the unit that matmul uses; null for the reference, which is not meant to be fast.
+  PeakKernel peak_q8;  ///< Of the unit that matmul_q8 uses; null for the reference.
   Bf16Kernels bf16;
   /// Rounds one row of n_in activations to 8 bits into the first row of `to`.
   void (*quantize_q8)(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_size) noexcept;

@@ -1,9 +1,12 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
+#include <cstring>
 #include <set>
 #include <utility>
 
-#include "kernels/kernel_table.h"
+#include "kernels/kernel_cases.h"
 
 namespace lille::kernels {
 namespace {
@@ -29,6 +32,45 @@ TEST(Tables, NamesAreUniqueAndTablesAreWhole) {
     EXPECT_NE(table->argmax, nullptr);
   }
 }
+
+/// What a peak kernel says it did in n_rounds, and what it left in memory whose factors are `first`.
+template <typename T>
+std::pair<int64_t, double> run_peak(PeakKernel kernel, T first, int64_t n_rounds) {
+  alignas(64) float sink[kPeakFloats];
+  const auto n = static_cast<std::size_t>(kPeakFloats / 2);
+  std::fill(sink + n, sink + 2 * n, 0.0f);
+  for (std::size_t idx = 0; idx < n; ++idx) std::memcpy(sink + idx, &first, sizeof(first));
+  const int64_t n_operations = kernel(sink, n_rounds);
+  double sum = 0;
+  for (std::size_t idx = 0; idx < n; ++idx) {
+    T value;
+    std::memcpy(&value, sink + idx, sizeof(value));
+    sum += static_cast<double>(value) - static_cast<double>(first);
+  }
+  return {n_operations, sum};
+}
+
+using Peaks = EveryTable;
+
+TEST_P(Peaks, TheOperationsAreDone) {
+  if (table().peak_f32 == nullptr) GTEST_SKIP() << "the reference has no peak";
+  for (const int64_t n_rounds : {1, 2, 1000}) {
+    // Ones: each multiplication and addition adds one.
+    const auto [n_f32, f32_sum] = run_peak(table().peak_f32, 1.0f, n_rounds);
+    EXPECT_EQ(f32_sum, static_cast<double>(n_f32) / 2);
+    const auto once = run_peak(table().peak_q8, int32_t{0x01010101}, 1);
+    const auto often = run_peak(table().peak_q8, int32_t{0x01010101}, n_rounds);
+    EXPECT_NE(once.second, 0);
+    EXPECT_EQ(often.first, n_rounds * once.first);
+    EXPECT_EQ(often.second, static_cast<double>(n_rounds) * once.second);
+    // Two ones in bfloat16.
+    const float ones = table().bf16.x_bytes == 2 ? std::bit_cast<float>(0x3f803f80) : 1.0f;
+    const auto [n_bf16, bf16_sum] = run_peak(table().bf16.peak, ones, n_rounds);
+    EXPECT_NEAR(bf16_sum, static_cast<double>(n_bf16) / 2, 1e-6 * static_cast<double>(n_bf16));
+  }
+}
+
+LILLE_FOR_EVERY_TABLE(Peaks);
 
 TEST(Tables, TablesHaveTheirOwnFunctions) {
   std::set<std::pair<decltype(KernelTable::matmul), decltype(Bf16Kernels::matmul)>> functions;

@@ -1,5 +1,6 @@
 #include "kernels/avx512/vec.h"
 #include "kernels/simd/matmul.inl.h"
+#include "kernels/simd/peak.inl.h"
 #include "kernels/tables.h"
 
 namespace lille::kernels::avx512bf16 {
@@ -47,8 +48,20 @@ void matmul(const MatmulBf16Args& args) noexcept {
   simd::matmul_floats<Bf16Dots, Bf16Lanes>(simd::rows_of_type<uint16_t>(args));
 }
 
+int64_t peak(float* sink, int64_t n_rounds) noexcept {
+  const __m512bh x = Bf16Lanes::load(sink);
+  simd::run_chains(
+      sink, n_rounds, [](const float* from) { return Bf16Dots::Lanes::load(from); },
+      [&](__m512 sums) { return Bf16Dots::dot(sums, x, x); },
+      [&](__m512 sums) {
+        Bf16Dots::Lanes::store(sink, Bf16Dots::Lanes::add(Bf16Dots::Lanes::load(sink), sums));
+      });
+  return n_rounds * simd::kPeakChains * Bf16Dots::kColumns * 2;
+}
+
 }  // namespace
 
-constinit const Bf16Kernels kKernels = {.x_bytes = sizeof(uint16_t), .round = round, .matmul = matmul};
+constinit const Bf16Kernels kKernels = {
+    .x_bytes = sizeof(uint16_t), .round = round, .matmul = matmul, .peak = peak};
 
 }  // namespace lille::kernels::avx512bf16

@@ -3,6 +3,7 @@
 #include "kernels/simd/attention.inl.h"
 #include "kernels/simd/matmul.inl.h"
 #include "kernels/simd/matmul_q8.inl.h"
+#include "kernels/simd/peak.inl.h"
 #include "kernels/simd/rows.inl.h"
 
 namespace lille::kernels::simd {
@@ -16,7 +17,12 @@ constexpr KernelTable make_table(std::string_view name, std::string_view require
       .required_features = required_features,
       .matmul_scratch_floats = matmul_scratch_floats<V>,
       .matmul = matmul<V>,
-      .bf16 = {.x_bytes = sizeof(float), .round = round_bf16<V>, .matmul = matmul_bf16<V>},
+      .peak_f32 = peak_f32<V>,
+      .peak_q8 = peak_q8<Q>,
+      .bf16 = {.x_bytes = sizeof(float),
+               .round = round_bf16<V>,
+               .matmul = matmul_bf16<V>,
+               .peak = peak_f32<V>},
       .quantize_q8 = quantize_q8<Q>,
       .matmul_q8_scratch_floats = matmul_q8_scratch_floats<Q>,
       .matmul_q8 = matmul_q8<Q>,
