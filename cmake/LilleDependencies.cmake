@@ -2,6 +2,25 @@
 include(GoogleTest)
 
 find_package(Threads REQUIRED)
+
+# Only its header is used: XXH3 is compiled in.
+find_path(XXHASH_INCLUDE xxhash.h REQUIRED)
+
+# Without libraries for the target, fmt's headers alone, and GoogleTest from Debian's package of its source.
+if(LILLE_KERNELS_ONLY)
+  find_path(FMT_INCLUDE fmt/core.h REQUIRED)
+  add_library(fmt::fmt INTERFACE IMPORTED)
+  target_include_directories(fmt::fmt INTERFACE ${FMT_INCLUDE})
+  target_compile_definitions(fmt::fmt INTERFACE FMT_HEADER_ONLY)
+  if(LILLE_DEVELOPER_MODE)
+    find_path(GOOGLETEST_SOURCE CMakeLists.txt PATHS /usr/src/googletest NO_DEFAULT_PATH REQUIRED)
+    set(INSTALL_GTEST OFF)
+    set(BUILD_GMOCK OFF)
+    add_subdirectory(${GOOGLETEST_SOURCE} googletest EXCLUDE_FROM_ALL)
+  endif()
+  return()
+endif()
+
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
@@ -9,9 +28,6 @@ find_package(Utf8proc REQUIRED)
 find_package(ZLIB 1.2.9 REQUIRED)
 find_package(CURL 7.85 REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
-
-# Only its header is used: XXH3 is compiled in.
-find_path(XXHASH_INCLUDE xxhash.h REQUIRED)
 
 find_path(EDITLINE_INCLUDE histedit.h REQUIRED)
 find_library(EDITLINE_LIBRARY edit REQUIRED)

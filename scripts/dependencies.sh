@@ -5,8 +5,8 @@
 #   scripts/dependencies.sh explain GROUP...   group, package and reason
 #   scripts/dependencies.sh install GROUP...   installs what is missing; does nothing where all is there
 #
-# Groups: build (library and program), test (the test suite and its checks), fuzz (the fuzz targets),
-# develop (what else is handy for work on the code).
+# Groups: build (library and program), test (the test suite and its checks), aarch64 (the kernels for ARM on another
+# machine), fuzz (the fuzz targets), develop (what else is handy for work on the code).
 set -euo pipefail
 
 # group | package | reason
@@ -31,6 +31,9 @@ test|clang-format|checks the layout of the code, where it is version 14 as on De
 test|doxygen|makes the reference page of the public headers and finds what is not documented
 test|mandoc|checks the manual pages
 test|pkgconf|checks that other projects find the installed library by pkg-config
+aarch64|g++-aarch64-linux-gnu|compiles for 64-bit ARM elsewhere, with its C and C++ libraries
+aarch64|qemu-user-static|runs programs for ARM, on the processor that is asked for
+aarch64|googletest|the test framework's source, since libgtest-dev is compiled for this machine
 fuzz|clang|libFuzzer
 develop|ccache|rebuilds in seconds after a change of branch
 develop|clang-tidy|runs the checks of .clang-tidy

@@ -1,5 +1,6 @@
 #include "base/process.h"
 
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -84,7 +85,14 @@ FileIdentity file_identity(const std::filesystem::path& path) {
 
 std::string cpu_model_name() {
   const std::string cpuinfo = read_proc("/proc/cpuinfo");
-  return printable(value_of_line(cpuinfo, "model name").value_or("unknown"));
+  if (const auto name = value_of_line(cpuinfo, "model name")) return printable(*name);
+  // ARM processors have numbers only, but the boards they are on have names, which end with a zero byte.
+  const std::string board = read_proc("/proc/device-tree/model");
+  return board.empty() ? "unknown" : printable(board.c_str());
+}
+
+HardwareCapabilities hardware_capabilities() noexcept {
+  return {::getauxval(AT_HWCAP), ::getauxval(AT_HWCAP2)};
 }
 
 int64_t physical_memory_bytes() noexcept {

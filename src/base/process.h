@@ -31,8 +31,17 @@ struct FileIdentity {
 /// @throws Error(kNotFound | kIo)
 FileIdentity file_identity(const std::filesystem::path& path);
 
-/// The processor's name as it gives it, "unknown" where the system does not tell.
+/// The processor's name as it gives it, or that of the board it is on; "unknown" where the system does not
+/// tell.
 std::string cpu_model_name();
+
+/// What the processor can do and the system allows, as bits that each architecture numbers on its own
+/// (AT_HWCAP, AT_HWCAP2).
+struct HardwareCapabilities {
+  uint64_t first = 0;
+  uint64_t second = 0;
+};
+HardwareCapabilities hardware_capabilities() noexcept;
 
 /// Bytes of memory of the machine; 0 where the system does not tell.
 int64_t physical_memory_bytes() noexcept;

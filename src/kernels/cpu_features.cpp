@@ -4,6 +4,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include "base/process.h"
 #endif
 
 namespace lille::kernels {
@@ -57,6 +59,21 @@ CpuFeatures detect_cpu_features() noexcept {
   features.avx512 = features.avx2 && all_set(states, kZmmState) && all_set(leaf7_b, kAvx512);
   features.avx512vnni = features.avx512 && all_set(cpuid(7).c, kVnni);
   features.avx512bf16 = features.avx512vnni && all_set(cpuid(7, 1).a, kBf16);
+  return features;
+}
+
+#elif defined(__aarch64__)
+
+CpuFeatures detect_cpu_features() noexcept {
+  constexpr uint64_t kAsimd = 1u << 1;
+  constexpr uint64_t kAsimdDp = 1u << 20;
+  constexpr uint64_t kI8mm = 1u << 13;
+
+  const HardwareCapabilities capabilities = hardware_capabilities();
+  CpuFeatures features;
+  features.neon = (capabilities.first & kAsimd) != 0;
+  features.neondot = features.neon && (capabilities.first & kAsimdDp) != 0;
+  features.neoni8mm = features.neondot && (capabilities.second & kI8mm) != 0;
   return features;
 }
 

@@ -39,6 +39,10 @@ std::span<const Candidate> candidates() noexcept {
     {&avx512vnni::kTable, [](const CpuFeatures& cpu) { return cpu.avx512vnni; }},
     {&avx512::kTable, [](const CpuFeatures& cpu) { return cpu.avx512; }},
     {&avx2::kTable, [](const CpuFeatures& cpu) { return cpu.avx2; }},
+#elif defined(LILLE_KERNELS_ARM)
+    {&neoni8mm::kTable, [](const CpuFeatures& cpu) { return cpu.neoni8mm; }},
+    {&neondot::kTable, [](const CpuFeatures& cpu) { return cpu.neondot; }},
+    {&neon::kTable, [](const CpuFeatures& cpu) { return cpu.neon; }},
 #endif
     {&reference::kTable, [](const CpuFeatures&) { return true; }},
   };

@@ -147,7 +147,8 @@ struct Bf16Kernels {
 /// from any number of threads. Within one table every output element has one order of accumulation, whatever
 /// n_rows, the column range and the thread are (ARCHITECTURE.md, "One answer").
 struct KernelTable {
-  std::string_view name;               ///< "reference", "avx2", "avx512", "avx512vnni"
+  /// "reference", "avx2", "avx512", "avx512vnni", "neon", "neondot", "neoni8mm".
+  std::string_view name;
   std::string_view required_features;  ///< What the processor must have, for people to read; empty for none.
 
   /// Floats of scratch that matmul needs for rows of n_in.

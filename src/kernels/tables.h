@@ -24,3 +24,15 @@ extern const KernelTable kTable;
 namespace lille::kernels::avx512bf16 {
 extern const Bf16Kernels kKernels;
 }  // namespace lille::kernels::avx512bf16
+
+namespace lille::kernels::neon {
+extern const KernelTable kTable;
+}  // namespace lille::kernels::neon
+
+namespace lille::kernels::neondot {
+extern const KernelTable kTable;
+}  // namespace lille::kernels::neondot
+
+namespace lille::kernels::neoni8mm {
+extern const KernelTable kTable;
+}  // namespace lille::kernels::neoni8mm

@@ -55,6 +55,7 @@ TEST(Process, IdentityOfAMissingFileIsAnError) {
 TEST(Process, KnowsTheMachine) {
   EXPECT_FALSE(cpu_model_name().empty());
   EXPECT_EQ(cpu_model_name().find('\n'), std::string::npos);
+  EXPECT_NE(hardware_capabilities().first, 0u);
   EXPECT_GT(physical_memory_bytes(), int64_t{64} << 20);
 }
 

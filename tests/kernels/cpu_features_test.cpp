@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -11,6 +12,27 @@
 
 namespace lille::kernels {
 namespace {
+
+#if defined(__aarch64__)
+
+/// The four bits of a register of an ARM processor that say which form of a set it has.
+uint64_t field(uint64_t id_register, int first_bit) { return id_register >> first_bit & 15; }
+
+/// What the processor's own registers say, which Linux lets programs read.
+TEST(CpuFeatures, AgreeWithTheProcessor) {
+  uint64_t isar0 = 0;
+  uint64_t isar1 = 0;
+  uint64_t pfr0 = 0;
+  asm("mrs %0, ID_AA64ISAR0_EL1" : "=r"(isar0));
+  asm("mrs %0, ID_AA64ISAR1_EL1" : "=r"(isar1));
+  asm("mrs %0, ID_AA64PFR0_EL1" : "=r"(pfr0));
+  const CpuFeatures cpu = detect_cpu_features();
+  EXPECT_EQ(cpu.neon, field(pfr0, 20) != 15);
+  EXPECT_EQ(cpu.neondot, field(isar0, 44) != 0);
+  EXPECT_EQ(cpu.neoni8mm, field(isar0, 44) != 0 && field(isar1, 52) != 0);
+}
+
+#else
 
 /// What Linux, which reads the same registers on its own, says about the processor.
 TEST(CpuFeatures, AgreeWithTheOperatingSystem) {
@@ -32,6 +54,8 @@ TEST(CpuFeatures, AgreeWithTheOperatingSystem) {
   EXPECT_EQ(cpu.avx512vnni, avx512 && all({"avx512vbmi", "avx512_vnni"}));
   EXPECT_EQ(cpu.avx512bf16, cpu.avx512vnni && all({"avx512_bf16"}));
 }
+
+#endif
 
 }  // namespace
 }  // namespace lille::kernels
