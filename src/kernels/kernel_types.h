@@ -126,8 +126,8 @@ inline constexpr int64_t kAttentionBlock = 32;
 inline constexpr int64_t kPeakFloats = 64;
 
 /// Multiplies and adds in registers as fast as a unit can: what the products of a table are measured against.
-/// `sink` has kPeakFloats elements, so that no compiler leaves the work out: the factors, to which the sums are
-/// added in the end, then from its middle on what the sums begin with, zeros.
+/// `sink` has kPeakFloats elements, so that no compiler leaves the work out: the factors, to which the sums
+/// are added in the end, then from its middle on what the sums begin with, zeros.
 /// @return the operations done, a multiplication and an addition counted as two.
 using PeakKernel = int64_t (*)(float* sink, int64_t n_rounds) noexcept;
 
