@@ -5,7 +5,8 @@
 #
 # BUILD_FOLDER (default build/test) holds bin/lille, bench/formula_checkpoint and bench/llama_peer_bench. The peer is the CPU
 # library inside npm's node-llama-cpp, which is installed into $LILLE_PEER_FOLDER (default: a folder in the user's cache).
-# RUNS (default 5) timed runs of each work; THREADS (default "1 N", N all processors).
+# RUNS (default 5) timed runs of each work; THREADS (default "1 N", N all processors); RESULTS (default: none) a folder in
+# which the figures of every pair are kept for bench/plots.py. Needs npm and python3.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${1:-$root/build/test}
@@ -18,6 +19,8 @@ if [[ ! -d $library ]]; then
 fi
 
 work=$(mktemp -d)
+results=${RESULTS:-$work/results}
+mkdir -p "$results"
 trap 'rm -rf "$work"' EXIT
 lille=$build/bin/lille
 model() { "$lille" convert "$work/bf16" "$work/$1" --rope interleaved "${@:2}" >/dev/null; }
@@ -36,7 +39,9 @@ for threads in ${THREADS:-1 $(nproc)}; do
     theirs=${pair##*:}.gguf
     printf '\n%s (%s bytes) beside llama.cpp on %s (%s bytes)\n' "$ours" "$(du -bL --max-depth=0 "$work/$ours" | cut -f1)" \
       "$theirs" "$(stat -c %s "$work/$theirs")"
-    "$build/bench/llama_peer_bench" "$library" "$work/$theirs" "$threads" "$runs" >"$work/peer.json"
-    "$lille" bench --model "$work/$ours" --rope interleaved --threads "$threads" --runs "$runs" --compare "$work/peer.json"
+    kept=$results/$ours@$threads
+    "$build/bench/llama_peer_bench" "$library" "$work/$theirs" "$threads" "$runs" >"$kept.peer.json"
+    "$lille" bench --model "$work/$ours" --rope interleaved --threads "$threads" --runs "$runs" --json >"$kept.ours.json"
+    "$root/bench/plots.py" table "$kept.ours.json" "$kept.peer.json"
   done
 done
