@@ -53,7 +53,10 @@ std::pair<int64_t, double> run_peak(PeakKernel kernel, T first, int64_t n_rounds
 using Peaks = EveryTable;
 
 TEST_P(Peaks, TheOperationsAreDone) {
-  if (table().peak_f32 == nullptr) GTEST_SKIP() << "the reference has no peak";
+  if (table().peak_f32 == nullptr) {
+    EXPECT_EQ(table().name, "reference");
+    return;
+  }
   for (const int64_t n_rounds : {1, 2, 1000}) {
     // Ones: each multiplication and addition adds one.
     const auto [n_f32, f32_sum] = run_peak(table().peak_f32, 1.0f, n_rounds);
