@@ -65,6 +65,8 @@ struct AffineQ8 {
     return static_cast<const Byte*>(weight.biases) + row * n_groups * Scales::kBytes;
   }
   static constexpr int64_t kScaleStep = Scales::kBytes;
+  /// Bytes that one request for memory stands for while rows are read in step.
+  static constexpr int64_t kAskStep = 64;
 };
 
 /// GGUF's blocks of 32.
@@ -92,6 +94,9 @@ struct BlockQ8 {
     return static_cast<const Block*>(weight.data)[row * n_groups].bias;
   }
   static constexpr int64_t kScaleStep = sizeof(Block);
+  /// Q8_0 likes the long step (rows of 640 weights from memory at 20.6 GB/s instead of 17.7), MLX's codes do
+  /// not (10.2 instead of 16.1); why is not known.
+  static constexpr int64_t kAskStep = kBits == 8 ? kPrefetchStep : 64;
 };
 
 /// The scales and biases of a panel, one group's after another, as they are stored.
@@ -201,7 +206,7 @@ class StoredProduct {
   void add(int64_t col) {
     // The next panel, in the order of its addresses, in which the processor's own prefetching goes on.
     const Byte* next = panel_.rows + next_panel_ + col * Codec::kBits / 8 * Q::kOuts;
-    for (int64_t byte = 0; byte < Q::kCodes * Q::kOuts * Codec::kBits / 8; byte += 64)
+    for (int64_t byte = 0; byte < Q::kCodes * Q::kOuts * Codec::kBits / 8; byte += Codec::kAskStep)
       __builtin_prefetch(next + byte, 0, 2);
     const I codes_of_x = Q::load_x(x_.codes + col);
     I fours[Q::kOuts / 4];
