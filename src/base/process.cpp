@@ -3,6 +3,7 @@
 #include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -99,6 +100,16 @@ int64_t physical_memory_bytes() noexcept {
   const int64_t n_pages = ::sysconf(_SC_PHYS_PAGES);
   const int64_t page_bytes = ::sysconf(_SC_PAGESIZE);
   return n_pages > 0 && page_bytes > 0 ? n_pages * page_bytes : 0;
+}
+
+bool request_tile_registers() noexcept {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr long kRequestPermission = 0x1023;
+  constexpr long kTileData = 18;
+  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
 }
 
 }  // namespace lille

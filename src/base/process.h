@@ -46,4 +46,9 @@ HardwareCapabilities hardware_capabilities() noexcept;
 /// Bytes of memory of the machine; 0 where the system does not tell.
 int64_t physical_memory_bytes() noexcept;
 
+/// Asks the system to keep AMX's tile registers for this process from now on (Linux: arch_prctl with
+/// ARCH_REQ_XCOMP_PERM); false where it refuses, has no such call, or the processor has no tiles. Asking
+/// again is harmless. Signal stacks (sigaltstack) must then have room for the tiles, 11 KiB in all.
+bool request_tile_registers() noexcept;
+
 }  // namespace lille

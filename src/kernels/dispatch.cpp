@@ -19,7 +19,23 @@ struct Candidate {
 };
 
 #if defined(LILLE_KERNELS_X86)
-/// A set whose only news are products of bfloat16.
+// Sets whose only news are some of the products.
+
+KernelTable with_q8(KernelTable table, std::string_view name, std::string_view required_features,
+                    const Q8Kernels& q8) noexcept {
+  table.name = name;
+  table.required_features = required_features;
+  table.matmul_q8 = q8.matmul;
+  table.peak_q8 = q8.peak;
+  return table;
+}
+
+const KernelTable& avxvnni_table() noexcept {
+  static const KernelTable table =
+      with_q8(avx2::kTable, "avxvnni", "AVX2, BMI2, FMA, F16C and AVX-VNNI", avxvnni::kKernels);
+  return table;
+}
+
 const KernelTable& avx512bf16_table() noexcept {
   static const KernelTable table = [] {
     KernelTable better = avx512vnni::kTable;
@@ -30,14 +46,25 @@ const KernelTable& avx512bf16_table() noexcept {
   }();
   return table;
 }
+
+const KernelTable& amx_table() noexcept {
+  static const KernelTable table = with_q8(
+      avx512bf16_table(), "amx",
+      "AVX2, BMI2, FMA, F16C, AVX-512 F, BW, DQ, VL, VBMI, VNNI, BF16, AMX TILE, INT8 and the system's leave "
+      "to use tiles",
+      amx::kKernels);
+  return table;
+}
 #endif
 
 std::span<const Candidate> candidates() noexcept {
   static const Candidate kCandidates[] = {
 #if defined(LILLE_KERNELS_X86)
+    {&amx_table(), [](const CpuFeatures& cpu) { return cpu.amx; }},
     {&avx512bf16_table(), [](const CpuFeatures& cpu) { return cpu.avx512bf16; }},
     {&avx512vnni::kTable, [](const CpuFeatures& cpu) { return cpu.avx512vnni; }},
     {&avx512::kTable, [](const CpuFeatures& cpu) { return cpu.avx512; }},
+    {&avxvnni_table(), [](const CpuFeatures& cpu) { return cpu.avxvnni; }},
     {&avx2::kTable, [](const CpuFeatures& cpu) { return cpu.avx2; }},
 #elif defined(LILLE_KERNELS_ARM)
     {&neoni8mm::kTable, [](const CpuFeatures& cpu) { return cpu.neoni8mm; }},

@@ -143,12 +143,17 @@ struct Bf16Kernels {
   PeakKernel peak;  ///< Of the unit that matmul uses; null for the reference.
 };
 
+/// Products of 8-bit activations: what a set has that is better than the table of another.
+struct Q8Kernels {
+  void (*matmul)(const MatmulQ8Args& args) noexcept;  ///< KernelTable::matmul_q8
+  PeakKernel peak;                                    ///< KernelTable::peak_q8
+};
+
 /// The compute functions of one instruction set. All are noexcept, trust their arguments and may be called
 /// from any number of threads. Within one table every output element has one order of accumulation, whatever
 /// n_rows, the column range and the thread are (ARCHITECTURE.md, "One answer").
 struct KernelTable {
-  /// "reference", "avx2", "avx512", "avx512vnni", "neon", "neondot", "neoni8mm".
-  std::string_view name;
+  std::string_view name;               ///< Such as "avx2": dispatch.cpp has them all.
   std::string_view required_features;  ///< What the processor must have, for people to read; empty for none.
 
   /// Floats of scratch that matmul needs for rows of n_in.

@@ -25,6 +25,14 @@ namespace lille::kernels::avx512bf16 {
 extern const Bf16Kernels kKernels;
 }  // namespace lille::kernels::avx512bf16
 
+namespace lille::kernels::avxvnni {
+extern const Q8Kernels kKernels;
+}  // namespace lille::kernels::avxvnni
+
+namespace lille::kernels::amx {
+extern const Q8Kernels kKernels;
+}  // namespace lille::kernels::amx
+
 namespace lille::kernels::neon {
 extern const KernelTable kTable;
 }  // namespace lille::kernels::neon

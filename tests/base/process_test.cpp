@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,16 @@ TEST(Process, IdentityIsThatOfTheFileBehindALink) {
 
 TEST(Process, IdentityOfAMissingFileIsAnError) {
   test::expect_error(ErrorCode::kNotFound, "nowhere.bin", [] { file_identity("nowhere.bin"); });
+}
+
+TEST(Process, TilesAreNotGivenToAProcessorWithoutThem) {
+  const bool is_granted = request_tile_registers();
+  EXPECT_EQ(request_tile_registers(), is_granted);
+  std::ifstream file("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(file, line) && !line.starts_with("flags")) {
+  }
+  EXPECT_TRUE(!is_granted || line.find(" amx_tile") != std::string::npos);
 }
 
 TEST(Process, KnowsTheMachine) {

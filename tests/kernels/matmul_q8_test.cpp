@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <limits>
 
 #include "kernels/kernel_cases.h"
@@ -58,7 +60,7 @@ std::vector<float> multiply(const KernelTable& table, const OddMatrix& matrix, c
   return out;
 }
 
-/// Every number of rows up to two of the tallest tiles, and several ranges of columns, against the
+/// Every number of rows up to more than the tallest tile, and several ranges of columns, against the
 /// reference's bits.
 void check_matrix(const KernelTable& table, const Storage& storage, int64_t n_in, int64_t max_rows) {
   const OddMatrix matrix = random_matrix(storage, kOuts, n_in, static_cast<uint32_t>(n_in));
@@ -160,6 +162,37 @@ TEST_P(MatmulQ8, BlocksGiveTheReferencesBits) {
   }
 }
 
+/// As check_matrix, for some numbers of rows.
+void check_many_rows(const KernelTable& table, const Storage& storage, int64_t n_in,
+                     std::initializer_list<int64_t> numbers_of_rows) {
+  const int64_t max_rows = std::max(numbers_of_rows);
+  const OddMatrix matrix = random_matrix(storage, kOuts, n_in, 97);
+  const std::vector<float> x = random_floats(static_cast<std::size_t>(max_rows * n_in), 98);
+  const OwnedQ8Rows rows = quantize(table, x, n_in, group_size_of(matrix.view));
+  const std::vector<float> expected = multiply(reference_table(), matrix, rows.view, max_rows, 0, kOuts);
+  for (const int64_t n_rows : numbers_of_rows)
+    expect_same_bits(multiply(table, matrix, rows.view, n_rows, 0, kOuts),
+                     {expected.begin(), expected.begin() + n_rows * (kOuts + 3)},
+                     fmt::format("{} {} n_in {} rows {}", table.name, storage_text(storage), n_in, n_rows));
+}
+
+// As many rows as units of tiles are used for, whole tiles of them or not.
+TEST_P(MatmulQ8, ManyRowsGiveTheReferencesBits) {
+  for (const int64_t bits : {4, 8})
+    check_many_rows(table(), {WeightKind::kPacked, FloatKind::kBF16, 32, bits}, 96, {48, 50, 64});
+  for (const int64_t bits : kAffineBits)
+    check_many_rows(table(), {WeightKind::kAffine, FloatKind::kBF16, 32, bits}, 96, {48, 50, 64});
+  for (const WeightKind kind : kBlockKinds)
+    if (takes_q8(kind)) check_many_rows(table(), {.kind = kind}, 96, {48, 50, 64});
+}
+
+// More rows than are multiplied by one panel after the other.
+TEST_P(MatmulQ8, PartsOfRowsGiveTheReferencesBits) {
+  check_many_rows(table(), {WeightKind::kPacked, FloatKind::kF16, 64, 8}, 640, {50, 64});
+  check_many_rows(table(), {WeightKind::kPacked, FloatKind::kF16, 32, 4}, 32, {150});
+  check_many_rows(table(), {.kind = WeightKind::kQ8_0}, 32, {150});
+}
+
 // The largest and the least codes against the largest activations of either sign: no sum of integers
 // overflows, whatever kernels take off the codes first.
 TEST_P(MatmulQ8, TheOutermostCodesAreSummedExactly) {
@@ -175,12 +208,16 @@ TEST_P(MatmulQ8, TheOutermostCodesAreSummedExactly) {
         if (idx % codes.period >= codes.begin && idx % codes.period < codes.end)
           matrix.data.data()[idx] = static_cast<std::byte>(code);
       for (const float value : {1.0f, -1.0f}) {
-        const std::vector<float> x(128 * 3, value);
+        const std::vector<float> x(128 * 24, value);
         const OwnedQ8Rows rows = quantize(table(), x, 128, group_size_of(matrix.view));
-        for (const int64_t n_rows : {1, 3})
-          expect_same_bits(multiply(table(), matrix, rows.view, n_rows, 0, kOuts),
-                           multiply(reference_table(), matrix, rows.view, n_rows, 0, kOuts),
-                           fmt::format("{} {} bytes {}", table().name, storage_text(storage), code));
+        // Rows are alike.
+        const std::vector<float> expected = multiply(reference_table(), matrix, rows.view, 1, 0, kOuts);
+        for (const int64_t n_rows : {1, 3, 24}) {
+          const std::vector<float> actual = multiply(table(), matrix, rows.view, n_rows, 0, kOuts);
+          for (auto row = actual.begin(); row != actual.end(); row += kOuts + 3)
+            expect_same_bits({row, row + kOuts + 3}, expected,
+                             fmt::format("{} {} bytes {}", table().name, storage_text(storage), code));
+        }
       }
     }
 }

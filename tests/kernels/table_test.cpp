@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <set>
-#include <utility>
+#include <tuple>
 
 #include "kernels/kernel_cases.h"
 
@@ -76,9 +76,12 @@ TEST_P(Peaks, TheOperationsAreDone) {
 LILLE_FOR_EVERY_TABLE(Peaks);
 
 TEST(Tables, TablesHaveTheirOwnFunctions) {
-  std::set<std::pair<decltype(KernelTable::matmul), decltype(Bf16Kernels::matmul)>> functions;
+  std::set<std::tuple<decltype(KernelTable::matmul), decltype(Bf16Kernels::matmul),
+                      decltype(KernelTable::matmul_q8)>>
+      functions;
   for (const KernelTable* table : all_kernel_tables())
-    EXPECT_TRUE(functions.insert({table->matmul, table->bf16.matmul}).second) << table->name;
+    EXPECT_TRUE(functions.insert({table->matmul, table->bf16.matmul, table->matmul_q8}).second)
+        << table->name;
 }
 
 }  // namespace

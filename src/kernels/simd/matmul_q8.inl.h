@@ -239,7 +239,8 @@ class StoredProduct {
   typename V::F products_ = V::zero();
 };
 
-/// Lays a panel out in groups of four columns, each with all outputs.
+/// Lays a panel out in groups of four columns, each with all outputs. Units of tiles take weights, which are
+/// signed where the codec has an offset; else the offset is taken off their sums.
 template <typename Q, typename Codec>
 void lay_out(const Panel<Q, Codec>& panel) {
   for (int64_t col = 0; col < panel.n_in; col += Q::kCodes) {
@@ -249,6 +250,10 @@ void lay_out(const Panel<Q, Codec>& panel) {
     for (int idx = 0; idx < Q::kOuts; ++idx, row += panel.row_bytes)
       codes[idx] = Codec::load(row, col, col + Q::kCodes <= panel.n_in);
     Q::transpose(codes);
+    if constexpr (HasTileUnit<Q> && Codec::kOffset != 0) {
+      LILLE_UNROLL
+      for (int idx = 0; idx < Q::kOuts; ++idx) codes[idx] = Q::template sub_bytes<Codec::kOffset>(codes[idx]);
+    }
     LILLE_UNROLL
     for (int idx = 0; idx < Q::kOuts; ++idx)
       Q::store(panel.laid_out + (col / Q::kCodes * Q::kOuts + idx) * Q::kCodes, codes[idx]);
@@ -258,10 +263,13 @@ void lay_out(const Panel<Q, Codec>& panel) {
 /// All rows of x against the panel, in tiles.
 template <typename Q, typename Codec>
 inline void multiply_panel(const Panel<Q, Codec>& panel) {
+  constexpr bool kHasUnit = HasTileUnit<Q>;
   const int64_t n_rows = panel.args.n_rows;
-  if (n_rows < Q::kPackRows) {
-    for (int64_t row = 0; row < n_rows; ++row) StoredProduct<Q, Codec>(panel, row);
-    return;
+  if constexpr (!kHasUnit) {
+    if (n_rows < Q::kPackRows) {
+      for (int64_t row = 0; row < n_rows; ++row) StoredProduct<Q, Codec>(panel, row);
+      return;
+    }
   }
   lay_out(panel);
   const TileWeights weights = {.codes = panel.laid_out,
@@ -273,15 +281,22 @@ inline void multiply_panel(const Panel<Q, Codec>& panel) {
                                .scale_kind = Codec::kScaleKind,
                                .n_in = panel.n_in,
                                .group_size = panel.group_size,
-                               .correction = Panel<Q, Codec>::kCorrection};
-  multiply_tiles<Q, Codec::kBits == 8 ? TileForm::kWide : TileForm::kBytes>(weights, panel.args.x, n_rows,
-                                                                            panel.out(), panel.range.first);
+                               .correction = kHasUnit ? 0 : Panel<Q, Codec>::kCorrection};
+  constexpr TileForm kForm = kHasUnit && Codec::kOffset != 0 ? TileForm::kSigned
+                             : Codec::kBits == 8             ? TileForm::kWide
+                                                             : TileForm::kBytes;
+  multiply_tiles<Q, kForm>(weights, panel.args.x, n_rows, panel.out(), panel.range.first);
+}
+
+/// The scratch memory, from a boundary of cache lines on.
+inline Byte* aligned_scratch(const MatmulQ8Args& args) {
+  const auto address = reinterpret_cast<uintptr_t>(args.scratch);
+  return reinterpret_cast<Byte*>((address + 63) / 64 * 64);
 }
 
 template <typename Q, typename Codec>
 void matmul_q8_of(const MatmulQ8Args& args, int64_t group_size) {
-  const auto address = reinterpret_cast<uintptr_t>(args.scratch);
-  auto* scratch = reinterpret_cast<Byte*>((address + 63) / 64 * 64);
+  Byte* scratch = aligned_scratch(args);
   for (int64_t out_idx = args.out_begin; out_idx < args.out_end; out_idx += Q::kOuts)
     multiply_panel(Panel<Q, Codec>(args, group_size, out_idx, scratch));
 }
@@ -313,7 +328,9 @@ class PackedPanels {
 
   void multiply() const {
     for (int64_t first = args_.out_begin / Q::kOuts * Q::kOuts; first < args_.out_end; first += Q::kOuts) {
-      if (args_.n_rows == 1) {
+      if constexpr (HasTileUnit<Q>) {
+        multiply_rows_of(first);
+      } else if (args_.n_rows == 1) {
         multiply_row(first);
       } else {
         multiply_rows_of(first);
@@ -340,18 +357,41 @@ class PackedPanels {
 
   void multiply_rows_of(int64_t first) const {
     const Byte* panel = panel_of(first);
-    multiply_tiles<Q, kForm>({.codes = panel + 4 * (first % kPackedOuts),
-                              .code_step = kStep,
-                              .group_step = group_step_,
-                              .scales = scales_of(panel, 0, first),
-                              .biases = scales_of(panel, 0, first) + kToBiases,
-                              .scale_step = group_step_,
-                              .scale_kind = kScaleKind,
-                              .n_in = args_.weight.n_in,
-                              .group_size = args_.weight.group_size,
-                              .correction = kCorrection,
-                              .is_stream = true},
-                             args_.x, args_.n_rows, out_, first);
+    TileWeights weights = {.codes = panel + 4 * (first % kPackedOuts),
+                           .code_step = kStep,
+                           .group_step = group_step_,
+                           .scales = scales_of(panel, 0, first),
+                           .biases = scales_of(panel, 0, first) + kToBiases,
+                           .scale_step = group_step_,
+                           .scale_kind = kScaleKind,
+                           .n_in = args_.weight.n_in,
+                           .group_size = args_.weight.group_size,
+                           .correction = kCorrection,
+                           .is_stream = true};
+    if constexpr (HasTileUnit<Q> && kForm == TileForm::kNibbles) {
+      weights.codes = spread_nibbles(panel);
+      weights.group_step = args_.weight.group_size * Q::kOuts;
+      weights.is_stream = false;
+      multiply_tiles<Q, TileForm::kBytes>(weights, args_.x, args_.n_rows, out_, first);
+    } else {
+      multiply_tiles<Q, kForm>(weights, args_.x, args_.n_rows, out_, first);
+    }
+  }
+
+  /// The codes of a panel, a byte each, in scratch memory: units of tiles take no halves.
+  const Byte* spread_nibbles(const Byte* panel) const {
+    Byte* const spread = aligned_scratch(args_);
+    Byte* to = spread;
+    for (int64_t group = 0; group < n_groups_; ++group) {
+      const Byte* codes = panel + group * group_step_;
+      for (int64_t byte = 0; byte < code_bytes_; byte += Q::kCodes, to += 2 * Q::kCodes) {
+        if (byte % kPrefetchStep == 0) prefetch_stream(codes + byte);
+        const I halves = Q::load(codes + byte);
+        Q::store(to, Q::low_halves(halves));
+        Q::store(to + Q::kCodes, Q::high_halves(halves));
+      }
+    }
+    return spread;
   }
 
   /// One row: the panel is read once, from its beginning to its end.

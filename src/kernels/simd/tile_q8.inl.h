@@ -15,6 +15,14 @@ enum class TileForm {
   kBytes,    ///< A byte each, below 128.
   kWide,     ///< A byte each, up to 255.
   kNibbles,  ///< Two in a byte: those of four columns in the low halves, of the next four in the high ones.
+  kSigned,   ///< A byte each, from -128 to 127: for units of tiles.
+};
+
+/// A Q of a processor with a unit that multiplies whole tiles (amx/q8.h): for kLeastRows rows or more, laid
+/// out a byte each.
+template <typename Q>
+concept HasTileUnit = requires {
+  Q::kLeastRows;
 };
 
 /// A panel that is laid out: codes[group][four columns][output][four], with the scales and biases of each
@@ -167,6 +175,7 @@ inline void multiply_rows(const TileWeights& weights, const Q8Rows& x, int64_t r
 template <typename Q, TileForm kForm>
 inline void multiply_tiles(const TileWeights& weights, const Q8Rows& x, int64_t n_rows, const TileOut& out,
                            int64_t first) {
+  if constexpr (HasTileUnit<Q>) return Q::template multiply_tiles<kForm>(weights, x, n_rows, out, first);
   int64_t n_tiles = (n_rows + Q::kTileRows - 1) / Q::kTileRows;
   for (int64_t row = 0; row < n_rows; --n_tiles) {
     const int64_t n = (n_rows - row + n_tiles - 1) / n_tiles;
