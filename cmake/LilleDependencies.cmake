@@ -27,13 +27,20 @@ find_package(CLI11 2.1 REQUIRED)
 find_package(Utf8proc REQUIRED)
 find_package(ZLIB 1.2.9 REQUIRED)
 find_package(CURL 7.85 REQUIRED)
-find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto SSL)
 
 find_path(EDITLINE_INCLUDE histedit.h REQUIRED)
 find_library(EDITLINE_LIBRARY edit REQUIRED)
 add_library(editline::editline UNKNOWN IMPORTED)
 set_target_properties(editline::editline PROPERTIES IMPORTED_LOCATION ${EDITLINE_LIBRARY}
                       INTERFACE_INCLUDE_DIRECTORIES ${EDITLINE_INCLUDE})
+
+# For the server alone, which the program has and the library has not.
+find_path(HTTPLIB_INCLUDE httplib.h REQUIRED)
+find_library(HTTPLIB_LIBRARY cpp-httplib REQUIRED)
+add_library(httplib::httplib UNKNOWN IMPORTED)
+set_target_properties(httplib::httplib PROPERTIES IMPORTED_LOCATION ${HTTPLIB_LIBRARY}
+                      INTERFACE_INCLUDE_DIRECTORIES ${HTTPLIB_INCLUDE})
 
 if(LILLE_DEVELOPER_MODE)
   find_package(GTest 1.12 REQUIRED)

@@ -22,6 +22,7 @@ build|libedit-dev|edits lines and keeps their history in chat; BSD, where readli
 build|zlib1g-dev|inflates the members of PyTorch's .pt files and checks their CRCs
 build|libcurl4-openssl-dev|downloads models from the Hugging Face hub
 build|libssl-dev|SHA-256 and SHA-1 of what was downloaded; libcurl needs the same library
+build|libcpp-httplib-dev|reads and writes HTTP for lille serve; the program alone needs it
 build|libutf8proc-dev|Unicode classes of letters and digits for the tokenizer's split pattern
 build|libxxhash-dev|a fast hash of weights and of saved prompt caches; its header alone
 test|libgtest-dev|the test framework
@@ -30,6 +31,7 @@ test|libbenchmark-dev|the benchmark programs; built with the tests so that they 
 test|clang-format|checks the layout of the code, where it is version 14 as on Debian 12
 test|doxygen|makes the reference page of the public headers and finds what is not documented
 test|mandoc|checks the manual pages
+test|curl|talks with lille serve as people do
 test|pkgconf|checks that other projects find the installed library by pkg-config
 aarch64|g++-aarch64-linux-gnu|compiles for 64-bit ARM elsewhere, with its C and C++ libraries
 aarch64|qemu-user-static|runs programs for ARM, on the processor that is asked for

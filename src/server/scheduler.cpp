@@ -162,6 +162,7 @@ std::unique_ptr<Scheduler::Reading> Scheduler::read(ReadingRequest request) {
 SchedulerStats Scheduler::stats() const {
   const std::scoped_lock lock(mutex_);
   SchedulerStats stats = stats_;
+  stats.is_canceling = wants_cancel_all_;
   if (step_start_) stats.step_s = std::chrono::duration<double>(Clock::now() - *step_start_).count();
   return stats;
 }
@@ -320,11 +321,13 @@ void Scheduler::start(std::unique_ptr<Waiting> waiting) {
     const int64_t uid = generator_->insert(request.prompt, std::move(options));
     running_.emplace(uid, Running{std::move(waiting), std::move(cache)});
   } catch (const Error& error) {
-    waiting->mailbox->post({waiting->answer_idx, {}, error});
     give_cache(std::move(cache));
-    const std::scoped_lock lock(mutex_);
-    --stats_.n_running;
-    ++stats_.n_failed;
+    {
+      const std::scoped_lock lock(mutex_);
+      --stats_.n_running;
+      ++stats_.n_failed;
+    }
+    waiting->mailbox->post({waiting->answer_idx, {}, error});
   }
 }
 
@@ -368,13 +371,15 @@ void Scheduler::give_cache(std::unique_ptr<PromptCache> cache) {
 void Scheduler::fail_running(const Error& error) {
   // Sequences point to their caches.
   generator_.reset();
+  const auto n_ended = static_cast<int64_t>(running_.size());
+  {
+    const std::scoped_lock lock(mutex_);
+    stats_.n_running = 0;
+    (error.code() == ErrorCode::kCanceled ? stats_.n_canceled : stats_.n_failed) += n_ended;
+  }
   for (auto& [uid, running] : running_)
     running.answer->mailbox->post({running.answer->answer_idx, {}, error});
-  const auto n_failed = static_cast<int64_t>(running_.size());
   running_.clear();
-  const std::scoped_lock lock(mutex_);
-  stats_.n_running = 0;
-  (error.code() == ErrorCode::kCanceled ? stats_.n_canceled : stats_.n_failed) += n_failed;
 }
 
 void Scheduler::fail_waiting(const Error& error) {

@@ -80,8 +80,9 @@ struct SchedulerStats {
   int64_t n_passes = 0;            ///< Forward passes.
   int64_t n_generated_tokens = 0;  ///< Of all answers.
   PrefixCache::Stats prefix;       ///< The prefix cache's.
-  double step_s = 0;  ///< How long the step that runs has lasted, seconds; 0 while there is none.
-  std::string fault;  ///< What the last step that failed as a whole said; empty after a good one.
+  double step_s = 0;          ///< How long the step that runs has lasted, seconds; 0 while there is none.
+  bool is_canceling = false;  ///< cancel_all() is asked for, and the thread has not come to it.
+  std::string fault;          ///< What the last step that failed as a whole said; empty after a good one.
 };
 
 /// Answers requests that come at any time, from any threads, with one session in one thread of its own:

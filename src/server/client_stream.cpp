@@ -1,0 +1,74 @@
+#include "server/client_stream.h"
+
+#include <algorithm>
+
+namespace lille {
+
+ClientStream::ClientStream(int socket, const ServerOptions& options)
+    : connection_(socket, kSendBufferBytes),
+      peer_(connection_.peer_address()),
+      read_timeout_(options.read_timeout),
+      write_timeout_(options.write_timeout),
+      idle_timeout_(options.idle_timeout) {}
+
+bool ClientStream::await_request() {
+  const auto now = std::chrono::steady_clock::now();
+  if (n_taken_ == n_buffered_ && !connection_.wait_readable(now + idle_timeout_)) return false;
+  read_until_ = std::chrono::steady_clock::now() + read_timeout_;
+  refusal.reset();
+  is_answered = has_written_ = is_head_too_large_ = is_late_ = false;
+  is_in_head_ = true;
+  n_head_bytes_ = n_head_lines_ = n_body_bytes_left_ = 0;
+  return true;
+}
+
+void ClientStream::begin_body(int64_t max_bytes) {
+  is_in_head_ = false;
+  n_body_bytes_left_ = max_bytes;
+}
+
+// Whether a byte is within the limits of the part that it belongs to.
+bool ClientStream::counts(char byte) {
+  if (!is_in_head_) return n_body_bytes_left_-- > 0;
+  if (byte == '\n') ++n_head_lines_;
+  is_head_too_large_ = ++n_head_bytes_ > kMaxHeadBytes || n_head_lines_ > kMaxHeadLines;
+  return !is_head_too_large_;
+}
+
+ssize_t ClientStream::read(char* bytes, size_t n_bytes) {
+  if (is_head_too_large_) return -1;
+  if (n_taken_ == n_buffered_) {
+    n_taken_ = 0;
+    n_buffered_ = connection_.read(buffer_.data(), buffer_.size(), read_until_);
+    if (n_buffered_ == 0) {
+      is_late_ = std::chrono::steady_clock::now() >= read_until_;
+      return -1;
+    }
+  }
+  std::size_t n_read = 0;
+  while (n_read < n_bytes && n_taken_ < n_buffered_) {
+    if (!counts(buffer_[n_taken_])) return -1;
+    bytes[n_read++] = buffer_[n_taken_++];
+  }
+  return static_cast<ssize_t>(n_read);
+}
+
+ssize_t ClientStream::write(const char* bytes, size_t n_bytes) {
+  has_written_ = true;
+  if (n_bytes == 0) return 0;
+  const std::size_t n_sent =
+      connection_.write(bytes, n_bytes, std::chrono::steady_clock::now() + write_timeout_);
+  return n_sent == 0 ? -1 : static_cast<ssize_t>(n_sent);
+}
+
+void ClientStream::get_remote_ip_and_port(std::string& ip, int& port) const {
+  ip = peer_;
+  port = 0;
+}
+
+void ClientStream::get_local_ip_and_port(std::string& ip, int& port) const {
+  ip.clear();
+  port = 0;
+}
+
+}  // namespace lille

@@ -1,0 +1,143 @@
+#include "server/generation_request.h"
+
+#include "server/api_client.h"
+
+namespace lille {
+namespace {
+
+using nlohmann::json;
+
+class GenerationRequestTest : public test::ApiClient {
+ protected:
+  // A body that is right, with changes.
+  static std::string completion(const json& changes) {
+    json body = {{"prompt", "x"}, {"max_tokens", 1}};
+    body.update(changes);
+    return body.dump();
+  }
+  static std::string chat(const json& changes) {
+    json body = {{"messages", {{{"role", "user"}, {"content", "x"}}}}, {"max_tokens", 1}};
+    body.update(changes);
+    return body.dump();
+  }
+  void expect_completion_refused(const json& changes, const std::string& param, const std::string& part) {
+    expect_refused(400, param, part, "/v1/completions", completion(changes));
+  }
+  void expect_chat_refused(const json& changes, const std::string& param, const std::string& part) {
+    expect_refused(400, param, part, "/v1/chat/completions", chat(changes));
+  }
+};
+
+TEST_F(GenerationRequestTest, NullIsAsGoodAsAbsent) {
+  json nulls = json::object();
+  visit_options(*std::make_unique<GenerationOptions>(),
+                [&](const OptionSpec& spec, const auto&) { nulls[std::string(spec.name)] = nullptr; });
+  for (const std::string name : {"model", "n", "best_of", "stream", "stream_options", "suffix", "echo",
+                                 "user", "response_format", "max_completion_tokens", "tools", "whatever"})
+    nulls[name] = nullptr;
+  nulls["max_tokens"] = 3;
+  nulls["seed"] = 4;
+  const json plain = answer("/v1/completions", {{"prompt", "x"}, {"max_tokens", 3}, {"seed", 4}});
+  const ApiReply reply = post("/v1/completions", completion(nulls));
+  EXPECT_EQ(json::parse(reply.body)["choices"], plain["choices"]);
+  EXPECT_EQ(header(reply, "X-Lille-Ignored-Fields"), "");
+  EXPECT_EQ(post("/v1/chat/completions", chat(nulls)).status, 200);
+}
+
+TEST_F(GenerationRequestTest, FaultsNameTheField) {
+  expect_completion_refused({{"temperature", -1}}, "temperature", "expected a number from 0");
+  expect_completion_refused({{"temperature", "hot"}}, "temperature", "got \"hot\"");
+  expect_completion_refused({{"top_p", 2}}, "top_p", "expected a number from 0 to 1, got 2");
+  expect_completion_refused({{"max_tokens", 1.5}}, "max_tokens", "expected a whole number");
+  expect_completion_refused({{"max_tokens", -1}}, "max_tokens", "got -1");
+  expect_completion_refused({{"seed", -1}}, "seed", "expected a whole number from 0");
+  expect_completion_refused({{"n", 0}}, "n", "expected a whole number from 1 to 128, got 0");
+  expect_completion_refused({{"n", 129}}, "n", "got 129");
+  expect_completion_refused({{"n", 64}, {"prompt", {"a", "b", "c"}}}, "n",
+                            "at most 128 answers to all prompts");
+  expect_completion_refused({{"best_of", 1}, {"n", 2}}, "best_of", "expected a whole number from 2");
+  expect_completion_refused({{"best_of", 2}, {"stream", true}}, "best_of", "of a stream");
+  expect_completion_refused({{"logprobs", 21}}, "logprobs", "expected a whole number from 0 to 20");
+  expect_completion_refused({{"logprobs", true}}, "logprobs", "got true");
+  expect_completion_refused({{"stop", json::array({"a", 1})}}, "stop",
+                            "expected a text or an array of texts");
+  expect_completion_refused({{"stop", ""}}, "stop", "expected texts of 1 to 1024 bytes");
+  expect_completion_refused({{"stop", std::vector<std::string>(17, "a")}}, "stop", "at most 16 texts");
+  expect_completion_refused({{"logit_bias", {{"x", 1}}}}, "logit_bias",
+                            "expected an object of numbers by token id");
+  expect_completion_refused({{"logit_bias", {{"40000", 1}}}}, "logit_bias", "40000");
+  expect_completion_refused({{"suffix", "end"}}, "suffix", "cannot fill a gap");
+  expect_completion_refused({{"echo", 1}}, "echo", "expected true or false");
+  expect_completion_refused({{"stream_options", {{"include_usage", true}}}}, "stream_options",
+                            "without \"stream\"");
+  expect_completion_refused({{"stream", true}, {"stream_options", {{"include_usage", 1}}}},
+                            "stream_options.include_usage", "got 1");
+  expect_completion_refused({{"max_completion_tokens", 2}}, "max_completion_tokens", "the 1 of max_tokens");
+  expect_completion_refused({{"response_format", {{"type", "json_object"}}}}, "response_format.type",
+                            "json_object");
+  expect_completion_refused({{"response_format", "text"}}, "response_format", "expected an object");
+  expect_completion_refused({{"overflow", "cut"}}, "overflow", "truncate-left");
+  expect_chat_refused({{"top_logprobs", 2}}, "top_logprobs", "without \"logprobs\": true");
+  expect_chat_refused({{"logprobs", 2}}, "logprobs", "true or false");
+  expect_chat_refused({{"logprobs", true}, {"top_logprobs", 21}}, "top_logprobs", "from 0 to 20");
+  expect_refused(404, "model", "expected \"tiny\"", "/v1/completions", completion({{"model", "gpt-4"}}));
+  EXPECT_EQ(post("/v1/completions", completion({{"response_format", {{"type", "text"}}}})).status, 200);
+}
+
+TEST_F(GenerationRequestTest, PromptsAreTextsOrIds) {
+  for (const json& prompt :
+       {json("a"), json::array({5, 6}), json::array({"a", "b"}),
+        json::array({json::array({5}), json::array({6, 7})}), json(""), json::array({"a", json::array({5})})})
+    EXPECT_EQ(post("/v1/completions", completion({{"prompt", prompt}})).status, 200) << prompt;
+  expect_completion_refused({{"prompt", nullptr}}, "prompt", "got none");
+  expect_completion_refused({{"prompt", 5}}, "prompt", "a text or an array of token ids, got 5");
+  expect_completion_refused({{"prompt", json::array()}}, "prompt", "at least one token");
+  expect_completion_refused({{"prompt", {""}}, {"bos", false}}, "prompt", "at least one token");
+  expect_completion_refused({{"prompt", json::array({5, -1})}}, "prompt",
+                            "token ids from 0 to 32767, got -1");
+  expect_completion_refused({{"prompt", json::array({5, 32768})}}, "prompt", "got 32768");
+  expect_completion_refused({{"prompt", json::array({5, 1e300})}}, "prompt", "token ids");
+  expect_completion_refused({{"prompt", json::array({5, "a"})}}, "prompt", "got \"a\"");
+  expect_completion_refused({{"prompt", std::vector<std::string>(129, "a")}}, "prompt", "at most 128");
+}
+
+TEST_F(GenerationRequestTest, APromptLongerThanTheContextIsRefusedOrCut) {
+  const std::vector<int32_t> prompt(600, 11);
+  expect_completion_refused({{"prompt", prompt}}, "prompt",
+                            "at most 512 tokens, the context of the model, got 600");
+  const ApiReply refused = post("/v1/completions", completion({{"prompt", prompt}}));
+  EXPECT_EQ(json::parse(refused.body)["error"]["code"], "context_length_exceeded");
+  const json cut = json::parse(
+      post("/v1/completions", completion({{"prompt", prompt}, {"overflow", "truncate-left"}})).body);
+  // The one token of the answer is not read again, so it needs no room.
+  EXPECT_EQ(cut["usage"]["prompt_tokens"], 512);
+  json many = json::array();
+  for (int idx = 0; idx < 300; ++idx) many.push_back({{"role", "user"}, {"content", "more"}});
+  expect_chat_refused({{"messages", many}}, "messages", "at most 512 tokens");
+  EXPECT_EQ(post("/v1/chat/completions", chat({{"messages", many}, {"overflow", "trim-turns"}})).status, 200);
+}
+
+TEST_F(GenerationRequestTest, UnknownFieldsAreListedOrRefused) {
+  const json unknown = {{"tools", json::array()}, {"store", true}, {"user", "me"}};
+  EXPECT_EQ(header(post("/v1/completions", completion(unknown)), "X-Lille-Ignored-Fields"), "store, tools");
+  EXPECT_EQ(header(post("/v1/chat/completions", chat(unknown)), "X-Lille-Ignored-Fields"), "store, tools");
+  EXPECT_EQ(header(post("/v1/chat/completions",
+                        chat({{"stream", true}, {"stream_options", {{"include_obfuscation", false}}}})),
+                   "X-Lille-Ignored-Fields"),
+            "stream_options.include_obfuscation");
+  api_.reset();
+  start({.strict = true});
+  expect_completion_refused(unknown, "store", "unknown field");
+  expect_chat_refused({{"stream", true}, {"stream_options", {{"x", false}}}}, "stream_options.x",
+                      "unknown field");
+}
+
+TEST_F(GenerationRequestTest, WithoutBosAPromptIsWhatTheClientWrote) {
+  EXPECT_EQ(answer("/v1/completions", {{"prompt", "x"}, {"max_tokens", 0}})["usage"]["prompt_tokens"], 2);
+  EXPECT_EQ(answer("/v1/completions",
+                   {{"prompt", "x"}, {"max_tokens", 0}, {"bos", false}})["usage"]["prompt_tokens"],
+            1);
+}
+
+}  // namespace
+}  // namespace lille

@@ -1,0 +1,122 @@
+#include "server/text_endpoints.h"
+
+#include "lille/multiple_choice.h"
+#include "server/api_client.h"
+
+namespace lille {
+namespace {
+
+using nlohmann::json;
+
+class TextEndpointsTest : public test::ApiClient {};
+
+TEST_F(TextEndpointsTest, TextsBecomeTokensAndTokensTexts) {
+  const std::string text = "A cat sat on the mat. \xc3\xa9<|endoftext|>";
+  const json reply = answer("/v1/tokenize", {{"prompt", text}});
+  EXPECT_EQ(reply["tokens"], json(ids(text)));
+  EXPECT_EQ(reply["count"], ids(text).size());
+  EXPECT_EQ(reply["max_model_len"], 512);
+  const json plain = answer("/v1/tokenize", {{"prompt", text}, {"bos", false}});
+  EXPECT_EQ(plain["tokens"], json(tokenizer_.encode(text)));
+  EXPECT_EQ(answer("/v1/detokenize", {{"tokens", plain["tokens"]}})["prompt"], text);
+  EXPECT_EQ(answer("/v1/detokenize", {{"tokens", json::array()}})["prompt"], "");
+  const json chat = {{{"role", "user"}, {"content", "x"}}};
+  EXPECT_EQ(answer("/v1/tokenize", {{"messages", chat}})["tokens"],
+            json(tokenizer_.apply_chat_template(std::vector<ChatMessage>{{"user", "x"}})));
+  expect_refused(400, "prompt", "neither", "/v1/tokenize", "{}");
+  expect_refused(400, "prompt", "got 5", "/v1/tokenize", R"({"prompt": 5})");
+  expect_refused(400, "tokens", "got -1", "/v1/detokenize", R"({"tokens": [-1]})");
+  expect_refused(400, "tokens", "got none", "/v1/detokenize", "{}");
+}
+
+TEST_F(TextEndpointsTest, ScoresAreThoseOfMultipleChoice) {
+  const ChoiceItem item = {"The river ran to the", {"sea and was", "moon"}, 0};
+  const ChoiceResult wanted = score_choices(session_, tokenizer_, std::vector<ChoiceItem>{item});
+  const json reply =
+      answer("/v1/score", {{"prompt", item.context}, {"continuations", {" sea and was", " moon"}}});
+  ASSERT_EQ(reply["data"].size(), 2u);
+  for (std::size_t idx = 0; idx < 2; ++idx) {
+    const json& score = reply["data"][idx];
+    EXPECT_EQ(score["index"], idx);
+    EXPECT_EQ(score["tokens"].size(), static_cast<std::size_t>(wanted.items[0].choices[idx].n_tokens));
+    // Those are summed in double from losses, these from log-probabilities in float32.
+    EXPECT_NEAR(score["log_likelihood"].get<double>(), wanted.items[0].choices[idx].log_likelihood, 1e-4);
+    EXPECT_EQ(score["token_logprobs"].size(), score["tokens"].size());
+  }
+}
+
+TEST_F(TextEndpointsTest, TheLikeliestTokensAreGreedy) {
+  AnswerRequest request = {ids("Once upon a time"), {}};
+  request.options.max_tokens = 3;
+  const WholeAnswer greedy = alone(request);
+  std::vector<int32_t> continuation;
+  double sum = 0;
+  for (const TokenLogprob& token : greedy.tokens) {
+    continuation.push_back(token.token);
+    sum += token.logprob;
+  }
+  json body = {{"prompt", request.prompt}, {"continuations", continuation}};
+  json score = answer("/v1/score", body)["data"][0];
+  EXPECT_TRUE(score["is_greedy"]);
+  EXPECT_NEAR(score["log_likelihood"].get<double>(), sum, 1e-5);
+  continuation.back() = continuation.back() == 11 ? 13 : 11;
+  score = answer("/v1/score",
+                 {{"prompt", request.prompt}, {"continuations", json::array({continuation})}})["data"][0];
+  EXPECT_FALSE(score["is_greedy"]);
+  expect_refused(400, "continuations", "got none", "/v1/score", R"({"prompt": "x"})");
+  expect_refused(400, "continuations", "texts, as prompt is one", "/v1/score",
+                 R"({"prompt": "x", "continuations": [[5]]})");
+  expect_refused(400, "continuations", "at least one token", "/v1/score",
+                 R"({"prompt": "x", "continuations": [""]})");
+  expect_refused(
+      400, "prompt", "at most 512 tokens", "/v1/score",
+      json({{"prompt", std::vector<int>(512, 5)}, {"continuations", json::array({json::array({5})})}})
+          .dump());
+}
+
+// Of base64, for numbers of four bytes.
+std::vector<float> floats_of(const std::string& text) {
+  const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string bytes;
+  uint32_t bits = 0;
+  int n_bits = 0;
+  for (const char digit : text) {
+    if (digit == '=') break;
+    bits = bits << 6 | static_cast<uint32_t>(digits.find(digit));
+    n_bits += 6;
+    if (n_bits < 8) continue;
+    n_bits -= 8;
+    bytes += static_cast<char>(bits >> n_bits & 255);
+  }
+  std::vector<float> values(bytes.size() / 4);
+  std::memcpy(values.data(), bytes.data(), values.size() * 4);
+  return values;
+}
+
+TEST_F(TextEndpointsTest, EmbeddingsAreMeansInEitherFormat) {
+  const auto wanted = [&](const std::vector<int32_t>& tokens) {
+    Session session(model_, {1, ""});
+    Scheduler scheduler(session, tokenizer_);
+    return scheduler.read({.tokens = tokens, .wants_hidden = true})->wait(test::kLong)->mean_hidden;
+  };
+  const json reply = answer("/v1/embeddings", {{"input", {"A cat", "The sea"}}, {"model", "tiny"}});
+  ASSERT_EQ(reply["data"].size(), 2u);
+  EXPECT_EQ(reply["data"][0]["embedding"].get<std::vector<float>>(), wanted(ids("A cat")));
+  EXPECT_EQ(reply["data"][1]["embedding"].get<std::vector<float>>(), wanted(ids("The sea")));
+  EXPECT_EQ(reply["usage"]["prompt_tokens"], ids("A cat").size() + ids("The sea").size());
+  for (const std::size_t n_tokens : {1, 2, 3}) {
+    const std::vector<int32_t> tokens(n_tokens, 11);
+    const json packed = answer("/v1/embeddings", {{"input", tokens}, {"encoding_format", "base64"}});
+    EXPECT_EQ(floats_of(packed["data"][0]["embedding"]), wanted(tokens));
+  }
+  expect_refused(400, "input", "got none", "/v1/embeddings", "{}");
+  expect_refused(400, "dimensions", "those of the model", "/v1/embeddings",
+                 R"({"input": "x", "dimensions": 3})");
+  expect_refused(400, "encoding_format", "\"int\"", "/v1/embeddings",
+                 R"({"input": "x", "encoding_format": "int"})");
+  expect_refused(400, "input", "at most 64", "/v1/embeddings",
+                 json({{"input", std::vector<std::string>(65, "x")}}).dump());
+}
+
+}  // namespace
+}  // namespace lille
