@@ -16,6 +16,7 @@ struct SignalState {
   sem_t wake;
   std::atomic<bool> is_interrupted = false;
   struct sigaction before {};
+  struct sigaction before_terminate {};
   SignalState() { ::sem_init(&wake, 0, 0); }
 };
 static_assert(std::atomic<bool>::is_always_lock_free);
@@ -34,7 +35,7 @@ extern "C" void on_interrupt(int) {
 
 }  // namespace
 
-Interrupts::Interrupts() {
+Interrupts::Interrupts(Signals signals) : signals_(signals) {
   SignalState& state = signal_state();
   while (::sem_trywait(&state.wake) == 0) continue;
   state.is_interrupted = false;
@@ -44,10 +45,13 @@ Interrupts::Interrupts() {
   action.sa_flags = SA_RESTART;
   ::sigemptyset(&action.sa_mask);
   ::sigaction(SIGINT, &action, &state.before);
+  if (signals_ == Signals::kInterruptAndTerminate) ::sigaction(SIGTERM, &action, &state.before_terminate);
 }
 
 Interrupts::~Interrupts() {
   ::sigaction(SIGINT, &signal_state().before, nullptr);
+  if (signals_ == Signals::kInterruptAndTerminate)
+    ::sigaction(SIGTERM, &signal_state().before_terminate, nullptr);
   watcher_.request_stop();
   ::sem_post(&signal_state().wake);
 }

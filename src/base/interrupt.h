@@ -10,7 +10,13 @@ namespace lille {
 /// the process. After it the signal has the effect it had before. At most one lives at a time.
 class Interrupts {
  public:
-  Interrupts();
+  /// Which signals ask to stop.
+  enum class Signals {
+    kInterrupt,              ///< SIGINT alone.
+    kInterruptAndTerminate,  ///< SIGTERM, with which services are ended, too.
+  };
+
+  explicit Interrupts(Signals signals = Signals::kInterrupt);
   ~Interrupts();
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
@@ -24,6 +30,7 @@ class Interrupts {
  private:
   void watch(const std::stop_token& is_over);
 
+  Signals signals_;
   std::mutex mutex_;  // of source_
   std::stop_source source_;
   std::jthread watcher_;

@@ -201,6 +201,7 @@ void add_diff(CLI::App& program, const Environment& environment);
 void add_eval(CLI::App& program, const Environment& environment);
 void add_perplexity(CLI::App& program, const Environment& environment);
 void add_quantize(CLI::App& program, const Environment& environment);
+void add_serve(CLI::App& program, const Environment& environment);
 void add_verify(CLI::App& program, const Environment& environment);
 void add_pull(CLI::App& program);
 void add_models(CLI::App& program);

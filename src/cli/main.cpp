@@ -66,6 +66,7 @@ int run(int argc, char** argv) {
   add_generate(program, environment);
   add_chat(program, environment);
   add_batch(program, environment);
+  add_serve(program, environment);
   add_bench(program, environment);
   add_info(program, environment);
   add_tokenize(program, environment);

@@ -40,6 +40,18 @@ TEST(Interrupts, WithoutASignalNothingIsAsked) {
   EXPECT_FALSE(interrupts->token().stop_requested());
 }
 
+TEST(Interrupts, SIGTERMCountsWhereItIsAskedFor) {
+  {
+    Interrupts interrupts(Interrupts::Signals::kInterruptAndTerminate);
+    std::raise(SIGTERM);
+    expect_stop(interrupts.token());
+    interrupts.forget();
+    std::raise(SIGINT);
+    expect_stop(interrupts.token());
+  }
+  EXPECT_EXIT(std::raise(SIGTERM), testing::KilledBySignal(SIGTERM), "");
+}
+
 TEST(Interrupts, AfterItTheSignalHasItsEffectAgain) {
   { const Interrupts interrupts; }
   EXPECT_EXIT(std::raise(SIGINT), testing::KilledBySignal(SIGINT), "");

@@ -234,10 +234,10 @@ inline const std::vector<std::string> kLongAnswer = {"--temperature", "0",  "--l
                                                      "--max-tokens",  "400"};
 
 /// Every command, in the order of the help.
-inline const std::vector<std::string> kCommands = {"generate", "chat",       "batch",  "bench",      "info",
-                                                   "tokenize", "detokenize", "logits", "perplexity", "eval",
-                                                   "convert",  "quantize",   "diff",   "verify",     "pull",
-                                                   "models",   "completion", "man"};
+inline const std::vector<std::string> kCommands = {
+    "generate",   "chat",   "batch",      "serve",      "bench",   "info",     "tokenize",
+    "detokenize", "logits", "perplexity", "eval",       "convert", "quantize", "diff",
+    "verify",     "pull",   "models",     "completion", "man"};
 
 /// Expects that the program refuses: this exit code, nothing on stdout, one line on stderr that contains
 /// `part`.

@@ -36,7 +36,17 @@ for row in "${rows[@]}"; do
     n_failed=$((n_failed + 1))
   }
   status=0
-  eval "$example" >stdout 2>stderr </dev/null || status=$?
+  if [[ $command == serve ]]; then
+    # It runs until a signal ends it, once it has said where it is.
+    : >stdout
+    # shellcheck disable=SC2317  # the example calls it
+    (lille() { exec "$program" "$@"; }; eval "$example") >stdout 2>stderr </dev/null &
+    until [[ -s stdout ]] || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
+    kill -TERM $! 2>/dev/null || true
+    wait $! || status=$?
+  else
+    eval "$example" >stdout 2>stderr </dev/null || status=$?
+  fi
   # With 1 it says that the models differ; when it fails, it prints nothing.
   [[ $command != diff || $status != 1 ]] || status=0
   if ((status != 0)); then
