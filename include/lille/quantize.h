@@ -39,6 +39,11 @@ struct QuantizeOptions {
   int64_t n_threads = 0;            ///< 0: every usable processor. The files do not depend on it.
   /// Called as the matrices are quantised; may be empty.
   std::function<void(int64_t n_done, int64_t n_matrices)> on_progress = {};
+  /// Times that all windows of the calibration are read once more after the method, to move codes, scales and
+  /// biases of all matrices by the gradient of the divergence from the source; 0: not at all. Not for kRtn.
+  int64_t tune_epochs = 0;
+  /// Called after each window of these; may be empty.
+  std::function<void(int64_t n_done, int64_t n_windows)> on_tune = {};
   std::stop_token cancel = {};  ///< Looked at between blocks of the model.
 };
 

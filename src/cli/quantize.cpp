@@ -96,6 +96,8 @@ std::pair<FolderExportReport, QuantizationArgs> quantize(const QuantizeArguments
     FolderExportOptions options = {.form = FolderForm::kMlx};
     options.quantization = QuantizationArgs{.group_size = setting.group_size, .bits = setting.bits};
     options.dtype = float_type_from_name(arguments.dtype);
+    options.rope_layout = rope_layout_from_name(arguments.source.rope);
+    options.n_threads = arguments.source.threads;
     options.overwrite = arguments.overwrite;
     options.on_warning = warn;
     options.on_progress = on_progress;
@@ -115,6 +117,11 @@ std::pair<FolderExportReport, QuantizationArgs> quantize(const QuantizeArguments
   if (has_target(arguments)) options.setting = plan(arguments, model, options);
   bar.emplace("quantize");
   options.on_progress = on_progress;
+  options.tune_epochs = arguments.tune_epochs;
+  options.on_tune = [&bar](int64_t n_done, int64_t n_total) {
+    if (n_done == 1) bar.emplace("tune");
+    bar->show(n_done, n_total);
+  };
   return {quantize_model(model, arguments.destination, options), options.setting};
 }
 
@@ -137,12 +144,22 @@ void check_arguments(const QuantizeArguments& arguments) {
         ErrorCode::kInvalidArgument,
         "quantize: expected a folder to write or --report, one of them, got {}. Hint: lille quantize --help",
         arguments.report.empty() ? "none" : "both");
-  if (!arguments.report.empty()) return;
+  if (!arguments.report.empty()) {
+    if (arguments.tune_epochs == 0) return;
+    raise(ErrorCode::kInvalidArgument,
+          "--tune-epochs: expected no --report with it, got {}, which measures the methods without tuning. "
+          "Hint: lille diff SRC DIR --text FILE measures what is written",
+          printable_path(arguments.report));
+  }
   if (!arguments.text.empty())
     raise(
         ErrorCode::kInvalidArgument,
         "--text: expected --report with it, got none. Hint: lille diff SRC DIR --text FILE measures what is "
         "written");
+  if (arguments.tune_epochs > 0 && arguments.method == "rtn")
+    raise(ErrorCode::kInvalidArgument,
+          "--tune-epochs: expected --method weighted or gptq with it, got --method rtn, which reads no text. "
+          "Hint: add --method gptq");
   if (!arguments.calibration.empty() && arguments.method == "rtn" && !has_target(arguments))
     raise(
         ErrorCode::kInvalidArgument,
@@ -231,6 +248,13 @@ void add_quantize(CLI::App& program, const Environment& environment) {
       ->type_name("N")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
+  command
+      ->add_option("--tune-epochs", arguments->tune_epochs,
+                   "Times that the calibration text is read once more, for weighted and gptq, to move codes, "
+                   "scales and biases of all matrices together so that predictions come nearer the source's.")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
   add_target(*command, "target-bits-per-weight", arguments->target_bits_per_weight, 8.999,
              "Bits are spent where predictions need them, and so many in the mean, scales and norms counted; "
              "--bits does not matter then.");
@@ -249,6 +273,11 @@ void add_quantize(CLI::App& program, const Environment& environment) {
       ->type_name("FILE");
   command->add_flag("--overwrite", arguments->overwrite, "Replace the model's folder DST if it is there.");
   command->add_flag("--json", arguments->json, "Print an object with the sizes.");
+  visit_options(arguments->source, [command](const OptionSpec& spec, auto& field) {
+    if (spec.name == "model") return;
+    CLI::Option* option = add_option(*command, spec, field)->type_name(std::string(spec.value_name));
+    if (!spec.choices.empty()) add_choices(*option, spec.choices);
+  });
   add_example(*command, "lille quantize lille-130m-base lille-130m-4bit --bits 4");
   command->callback([arguments, environment] { run_quantize(*arguments, environment); });
 }

@@ -17,6 +17,7 @@ struct QuantizeArguments {
   std::string method = "rtn";
   std::string calibration;
   int64_t n_samples = 128;  // mlx_lm.gptq's default.
+  int64_t tune_epochs = 0;
   double target_bits_per_weight = 0;
   double max_kl = 0;
   bool json = false;

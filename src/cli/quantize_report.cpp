@@ -107,9 +107,20 @@ std::vector<std::string> protocol(const QuantizeArguments& arguments, const Meas
           Session(measuring.model, {.n_threads = arguments.source.threads}).n_threads(), block_size)};
 }
 
+// Told before the measurements take their time; the file itself is made after them, so that a run that is
+// stopped leaves nothing.
+void check_folder_of(const std::filesystem::path& report) {
+  const std::filesystem::path folder = std::filesystem::absolute(report).parent_path();
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored))
+    raise(ErrorCode::kNotFound, "--report: expected a file in a folder that is there, got {}",
+          printable_path(report));
+}
+
 }  // namespace
 
 void run_report(const QuantizeArguments& arguments, const Environment& environment) {
+  check_folder_of(arguments.report);
   Measuring measuring = prepare(arguments, environment);
   QuantizationReport report = {printable_path(measuring.model.path().filename()), {}, {}};
   report.formats.push_back(source_format(measuring.model));
@@ -117,7 +128,6 @@ void run_report(const QuantizeArguments& arguments, const Environment& environme
   const auto label = [&](const std::string& name) {
     return fmt::format("{}/{} {}", report.formats.size(), n_formats, name);
   };
-  AtomicFile file(arguments.report);
   {
     ProgressBar bar("source");
     measure_quality(report.formats.front(), measuring.model, measuring.model, measuring.text,
@@ -131,6 +141,7 @@ void run_report(const QuantizeArguments& arguments, const Environment& environme
       report.formats.push_back(measure(arguments, measuring, method, bits, bar));
     }
   report.protocol = protocol(arguments, measuring);
+  AtomicFile file(arguments.report);
   file.write(report_html(report));
   file.commit();
   print(report_text(report));

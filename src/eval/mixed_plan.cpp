@@ -178,6 +178,7 @@ class Planner {
     const std::size_t n_windows = options_.calibration.size() / block_size;
     QuantizeOptions options = options_;
     options.calibration = options_.calibration.first((n_windows - kTrialWindows) * block_size);
+    options.tune_epochs = 0;
     options.on_progress = [this](int64_t n_done, int64_t n_total) { tell("trial", n_done, n_total); };
     std::vector<CodesPlan> plans = plans_;
     for (std::size_t idx = 0; idx < bits.size(); ++idx) plans[idx].setting.bits = bits[idx];

@@ -7,6 +7,7 @@
 #include "model/access.h"
 #include "model/calibration.h"
 #include "model/matrix_rows.h"
+#include "model/tuner.h"
 #include "model/variant.h"
 #include "quantize/gptq.h"
 #include "quantize/output_matching.h"
@@ -111,8 +112,12 @@ class Quantizer {
 
 CodesByName make_codes(const Model& model, const QuantizeOptions& options,
                        const std::vector<CodesPlan>& plans) {
-  if (options.method != QuantizationMethod::kRtn) return Quantizer(model, options, plans).run();
   CodesByName codes;
+  if (options.method != QuantizationMethod::kRtn) {
+    codes = Quantizer(model, options, plans).run();
+    if (options.tune_epochs > 0) tune_codes(model, options, plans, codes);
+    return codes;
+  }
   ThreadPool pool(thread_count(options.n_threads));
   for (const CodesPlan& plan : plans) {
     const std::vector<float> weights = dequantised(parts_of(Access::parts(model).transformer, plan.name));

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "quantize/affine_codes.h"
+#include "quantize/rows.h"
 
 namespace lille {
 namespace {
@@ -139,6 +140,26 @@ void AffineBuilder::put_row(int64_t row_idx, std::span<const AffineGroup> groups
   }
   CodeWriter writer(matrix_.codes.data() + row_idx * row_bytes_, setting_.bits);
   for (const float code : codes) writer.put(static_cast<uint32_t>(code));
+}
+
+AffineMatrix quantize_groups(const kernels::WeightMatrix& source, const LayerQuantization& setting,
+                             FloatKind scale_kind, ThreadPool& pool, FitGroup fit) {
+  check_matrix(source, setting);
+  const float max_code = max_code_of(setting.bits);
+  const auto group_size = static_cast<std::size_t>(setting.group_size);
+  AffineBuilder builder(source.n_out, source.n_in, setting, scale_kind);
+  for_each_row(source, pool, [&](int64_t row_idx, std::span<const float> row) {
+    std::vector<AffineGroup> groups;
+    std::vector<float> codes;
+    codes.reserve(row.size());
+    for (std::size_t begin = 0; begin < row.size(); begin += group_size) {
+      const std::span<const float> weights = row.subspan(begin, group_size);
+      groups.push_back(fit(weights, begin));
+      for (const float weight : weights) codes.push_back(groups.back().code_of(weight, max_code));
+    }
+    builder.put_row(row_idx, groups, codes);
+  });
+  return builder.take();
 }
 
 }  // namespace lille

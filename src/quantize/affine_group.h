@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "base/function_ref.h"
+#include "base/thread_pool.h"
 #include "kernels/kernel_types.h"
 #include "quantize/affine.h"
 
@@ -43,6 +45,15 @@ AffineGroup fit_weighted(std::span<const float> weights, std::span<const float> 
 /// Checks what every method of quantising asks of a matrix.
 /// @throws Error(kInvalidArgument) as quantize_affine.
 void check_matrix(const kernels::WeightMatrix& source, const LayerQuantization& setting);
+
+/// Scale and bias for the weights of a group, which begins at this column.
+using FitGroup = FunctionRef<AffineGroup(std::span<const float> weights, std::size_t column)>;
+
+/// Quantises a matrix group by group, codes to the nearest.
+/// @param fit  called from several threads.
+/// @throws Error(kInvalidArgument) as quantize_affine; what `fit` throws.
+AffineMatrix quantize_groups(const kernels::WeightMatrix& source, const LayerQuantization& setting,
+                             kernels::FloatKind scale_kind, ThreadPool& pool, FitGroup fit);
 
 /// Takes groups and codes row by row and packs them.
 class AffineBuilder {

@@ -22,6 +22,14 @@ TEST(Quantize, WritesAModelThatRuns) {
   EXPECT_NEAR(report["bits_per_weight"].get<double>(), 4.5, 0.05);
 }
 
+TEST(Quantize, TakesTheLayoutThatIsNamed) {
+  const TemporaryFolder folder;
+  const std::string target = folder.path() / "q4";
+  ASSERT_EQ(run_lille({"quantize", toy_model(), target, "--rope", "half", "--threads", "1"}).exit_code, 0);
+  const auto info = nlohmann::json::parse(output_of({"info", "--json", "--model", target}));
+  EXPECT_EQ(info["rope_layout"], "half");
+}
+
 TEST(Quantize, AChatTemplateThatIsNotKeptIsToldOf) {
   const TemporaryFolder folder;
   GgufOfFolder gguf(toy_model());
@@ -70,6 +78,11 @@ TEST(Quantize, SaysWhatIsWrongWithACalibration) {
     expect_failure(kWrongUsage, "--max-kl: expected a number from 1e-06 to 1000, got \"" + kl,
                    with({"--max-kl", kl}));
   expect_failure(kWrongUsage, "--text: expected --report with it", with({"--text", bad}));
+  expect_failure(kWrongUsage, "--tune-epochs: expected --method weighted or gptq with it",
+                 with({"--tune-epochs", "1"}));
+  expect_failure(
+      kWrongUsage, "--tune-epochs: expected no --report with it",
+      {"quantize", toy_model(), "--report", "page.html", "--method", "gptq", "--tune-epochs", "1"});
   expect_failure(kWrongUsage, "--calibration: expected --method weighted or gptq",
                  with({"--calibration", bad}));
   EXPECT_FALSE(std::filesystem::exists(target));
@@ -78,6 +91,8 @@ TEST(Quantize, SaysWhatIsWrongWithACalibration) {
                  {"quantize", toy_model()});
   expect_failure(kWrongUsage, "expected a folder to write or --report, one of them, got both",
                  with({"--report", page}));
+  expect_failure(kFailed, "--report: expected a file in a folder that is there",
+                 {"quantize", toy_model(), "--report", folder.path() / "none" / "page.html"});
   expect_failure(kWrongUsage, "bad.txt: expected UTF-8 text",
                  {"quantize", toy_model(), "--report", page, "--text", bad});
   expect_failure(kWrongUsage, "got 8-bit codes", {"quantize", tiny_model(), "--report", page});
