@@ -40,6 +40,9 @@ fuzz|clang|libFuzzer
 develop|ccache|rebuilds in seconds after a change of branch
 develop|clang-tidy|runs the checks of .clang-tidy
 develop|shellcheck|checks the scripts
+develop|chromium|uses the page of lille serve, in tests/server/page.sh
+develop|nodejs|drives chromium there
+develop|npm|fetches playwright-core for it, which Debian does not have
 TABLE
 }
 

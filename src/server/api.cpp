@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "server/text_endpoints.h"
+#include "server/web.h"
 
 namespace lille {
 namespace {
@@ -49,7 +50,8 @@ const Api::Route Api::kRoutes[] = {{"/v1/chat/completions", "POST", true, &Api::
                                    {"/v1/models", "GET", true, &Api::models},
                                    {"/v1/models/{id}", "GET", true, &Api::one_model},
                                    {"/health", "GET", false, &Api::health},
-                                   {"/metrics", "GET", true, &Api::metrics}};
+                                   {"/metrics", "GET", true, &Api::metrics},
+                                   {kPagePath, "GET", false, &Api::page}};
 
 Api::Api(Scheduler& scheduler, ServedModel model, const ServerOptions& options, uint64_t seed,
          LogCallback log)
@@ -68,7 +70,8 @@ Api::Api(Scheduler& scheduler, ServedModel model, const ServerOptions& options, 
 const Api::Route* Api::find_route(const ApiRequest& request) {
   for (const Route& route : kRoutes)
     if (request.path == route.path ||
-        (route.endpoint == &Api::one_model && request.path.starts_with(kModelsPrefix)))
+        (route.endpoint == &Api::one_model && request.path.starts_with(kModelsPrefix)) ||
+        (route.endpoint == &Api::page && web_file(request.path)))
       return &route;
   return nullptr;
 }
@@ -244,6 +247,10 @@ ApiReply Api::health(const Exchange&) {
   // The next step may be a good one, and no balancer would send it a request if this were no 200.
   if (!stats.fault.empty()) body["last_fault"] = stats.fault;
   return json_reply(body, is_draining_ || is_stuck ? 503 : 200);
+}
+
+ApiReply Api::page(const Exchange& exchange) {
+  return web_reply(web_file(exchange.request.path).value(), exchange.request);
 }
 
 ApiReply Api::metrics(const Exchange&) {

@@ -68,6 +68,7 @@ class Api {
   ApiReply one_model(const Exchange& exchange);
   ApiReply health(const Exchange& exchange);
   ApiReply metrics(const Exchange& exchange);
+  ApiReply page(const Exchange& exchange);
 
   Scheduler& scheduler_;
   ServedModel model_;
