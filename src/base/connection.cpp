@@ -92,4 +92,6 @@ void reuse_address(int socket) noexcept {
 
 void widen_backlog(int listener, int n_connections) noexcept { ::listen(listener, n_connections); }
 
+void stop_listening(int listener) noexcept { ::shutdown(listener, SHUT_RDWR); }
+
 }  // namespace lille

@@ -50,4 +50,7 @@ void reuse_address(int socket) noexcept;
 /// Lets more connections wait until they are accepted than a listening socket was made for.
 void widen_backlog(int listener, int n_connections) noexcept;
 
+/// Has a listening socket accept no more: who waits for a connection is told that there will be none.
+void stop_listening(int listener) noexcept;
+
 }  // namespace lille

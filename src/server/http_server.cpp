@@ -332,7 +332,7 @@ void HttpServer::Listener::fill(httplib::Response& response, ApiReply reply, boo
     if (!reply.body.empty()) response.set_content(std::move(reply.body), reply.content_type);
     return;
   }
-  // In one call to its end: between two of them cpp-httplib would stop for a server that is about to.
+  // In one call to its end: a piece is sent when it is there.
   const auto tell = [stream = std::shared_ptr<ApiStream>(std::move(reply.stream))](std::size_t,
                                                                                    httplib::DataSink& sink) {
     while (const std::optional<std::string> piece = stream->next(kStreamPatience)) {
@@ -357,7 +357,8 @@ void HttpServer::Listener::stop(double grace_s, const std::stop_token& at_once) 
       if (open.is_idle) open.stream->connection().shut_down();
   }
   threads_.stop();
-  httplib::Server::stop();
+  // Not cpp-httplib's stop: it would no longer ask for the pieces of a stream whose head has just been sent.
+  stop_listening(listening_socket_);
   std::unique_lock lock(mutex_);
   const auto is_over = [this] { return open_.empty(); };
   const auto grace = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(grace_s));
