@@ -24,7 +24,7 @@ TEST_F(ApiTest, ModelsAreListedAndFoundById) {
 
 TEST_F(ApiTest, OtherPathsAndMethodsAreRefused) {
   EXPECT_EQ(get("/v2").status, 404);
-  EXPECT_EQ(get("/").status, 404);
+  EXPECT_EQ(get("/v1").status, 404);
   const ApiReply wrong = get("/v1/completions");
   EXPECT_EQ(wrong.status, 405);
   EXPECT_EQ(header(wrong, "Allow"), "GET, POST");
