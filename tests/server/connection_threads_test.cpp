@@ -10,10 +10,13 @@ namespace lille {
 namespace {
 
 TEST(ConnectionThreads, ComeWithWorkUpToTheirBound) {
-  ConnectionThreads threads(3, 60);
+  // What the work looks at lives longer than the threads.
   std::promise<void> open;
   const std::shared_future<void> gate = open.get_future().share();
   std::latch begun(3);
+  std::atomic<bool> is_open = false;
+  std::promise<bool> fourth;
+  ConnectionThreads threads(3, 60);
   for (int idx = 0; idx < 3; ++idx)
     threads.run([&] {
       begun.count_down();
@@ -22,8 +25,6 @@ TEST(ConnectionThreads, ComeWithWorkUpToTheirBound) {
   begun.wait();
   EXPECT_EQ(threads.n_threads(), 3);
   // The fourth waits for a thread: run() returns only after the gate is open.
-  std::atomic<bool> is_open = false;
-  std::promise<bool> fourth;
   std::thread bringer([&] { threads.run([&] { fourth.set_value(is_open); }); });
   is_open = true;
   open.set_value();
@@ -33,12 +34,12 @@ TEST(ConnectionThreads, ComeWithWorkUpToTheirBound) {
 }
 
 TEST(ConnectionThreads, GoWhenThereIsNothingToDo) {
-  ConnectionThreads threads(2, 0.001);
   std::promise<void> done;
+  std::promise<void> again;
+  ConnectionThreads threads(2, 0.001);
   threads.run([&] { done.set_value(); });
   done.get_future().wait();
   while (threads.n_threads() > 0) std::this_thread::yield();
-  std::promise<void> again;
   threads.run([&] { again.set_value(); });
   again.get_future().wait();
 }
