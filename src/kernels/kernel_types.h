@@ -136,7 +136,8 @@ struct Bf16Kernels {
   /// Bytes of a rounded activation: 2 where the processor multiplies bfloat16 by itself, else 4, the rounded
   /// value as float32.
   int64_t x_bytes;
-  /// Rounds n activations, to nearest, ties to even; NaN stays NaN; subnormal numbers may become zero.
+  /// Rounds n activations, to nearest, ties to even; NaN stays NaN; subnormal numbers may become zero. `to`
+  /// is aligned for its elements.
   void (*round)(void* to, const float* x, int64_t n) noexcept;
   /// KernelTable::matmul over rows that `round` wrote.
   void (*matmul)(const MatmulBf16Args& args) noexcept;
