@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/text.h"
 
@@ -13,6 +14,9 @@ namespace {
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
+
+// To the microsecond: more digits are noise in a log.
+double milliseconds(double seconds) { return std::round(1e6 * seconds) / 1e3; }
 
 // "2026-11-26T04:00:00.123Z"
 std::string time_text() {
@@ -29,8 +33,8 @@ std::string log_line(const RequestRecord& record) {
                                  {"path", record.route},
                                  {"status", record.status},
                                  {"outcome", record.outcome},
-                                 {"ms", 1e3 * seconds_since(record.start)}};
-  if (record.first_token_s) line["first_token_ms"] = 1e3 * *record.first_token_s;
+                                 {"ms", milliseconds(seconds_since(record.start))}};
+  if (record.first_token_s) line["first_token_ms"] = milliseconds(*record.first_token_s);
   if (record.usage.prompt_tokens > 0) {
     line["prompt_tokens"] = record.usage.prompt_tokens;
     line["cached_tokens"] = record.usage.cached_tokens;

@@ -97,6 +97,11 @@ TEST_F(ApiTest, ARequestIsLoggedWithoutItsText) {
   EXPECT_EQ(line["outcome"], "finished");
   EXPECT_EQ(line["completion_tokens"], 2);
   EXPECT_GT(line["first_token_ms"], 0);
+  // Three digits behind the point at most.
+  for (const char* name : {"ms", "first_token_ms"}) {
+    const std::string text = line[name].dump();
+    EXPECT_LE(text.size() - std::min(text.size(), text.find('.')), 4u) << text;
+  }
   EXPECT_EQ(log().front().find("river"), std::string::npos);
 
   // An id that could break a line of the log is replaced.
