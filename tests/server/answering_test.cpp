@@ -290,10 +290,7 @@ TEST_F(AnsweringTest, StreamedLogprobsAreThoseOfTheWhole) {
 TEST_F(AnsweringTest, AFullQueueIsToldSo) {
   start({}, {.completion_batch_size = 1, .max_queue = 1});
   test::Gate gate(0);
-  AnswerRequest blocked = {ids("Once"), sampled(1, 2)};
-  blocked.options.logits_processors.add(gate.processor());
-  const auto running = scheduler_->answer({blocked});
-  gate.await();
+  const auto running = test::block(*scheduler_, gate, {ids("Once"), sampled(1, 2)});
   const auto waiting = scheduler_->answer({{ids("Once"), sampled(1, 1)}});
   for (const std::string body : {R"({"prompt": "x"})", R"({"prompt": "x", "stream": true})",
                                  R"({"prompt": "x", "echo": true, "logprobs": 1})"}) {
@@ -308,10 +305,7 @@ TEST_F(AnsweringTest, AFullQueueIsToldSo) {
 TEST_F(AnsweringTest, WhoHasGoneIsNotAnswered) {
   start({}, {.completion_batch_size = 1});
   test::Gate gate(0);
-  AnswerRequest blocked = {ids("Once"), sampled(1, 2)};
-  blocked.options.logits_processors.add(gate.processor());
-  const auto running = scheduler_->answer({blocked});
-  gate.await();
+  const auto running = test::block(*scheduler_, gate, {ids("Once"), sampled(1, 2)});
   const ApiReply reply =
       send({.method = "POST", .path = "/v1/completions", .body = R"({"prompt": "x"})", .is_gone = [] {
               return true;
@@ -335,10 +329,7 @@ TEST_F(AnsweringTest, AStreamThatIsLetGoFreesItsPlace) {
 TEST_F(AnsweringTest, WhatTakesTooLongIsGivenUp) {
   start({.request_timeout = 1}, {.completion_batch_size = 1});
   test::Gate gate(0);
-  AnswerRequest blocked = {ids("Once"), sampled(1, 2)};
-  blocked.options.logits_processors.add(gate.processor());
-  const auto running = scheduler_->answer({blocked});
-  gate.await();
+  const auto running = test::block(*scheduler_, gate, {ids("Once"), sampled(1, 2)});
   ApiReply stream = post("/v1/completions", R"({"prompt": "x", "stream": true})");
   const ApiReply reply = post("/v1/completions", R"({"prompt": "x"})");
   EXPECT_EQ(reply.status, 504);
@@ -352,10 +343,7 @@ TEST_F(AnsweringTest, WhatTakesTooLongIsGivenUp) {
 TEST_F(AnsweringTest, AStreamThatIsCancelledEndsWithAnError) {
   start({}, {.completion_batch_size = 1});
   test::Gate gate(0);
-  AnswerRequest blocked = {ids("Once"), sampled(1, 2)};
-  blocked.options.logits_processors.add(gate.processor());
-  const auto running = scheduler_->answer({blocked});
-  gate.await();
+  const auto running = test::block(*scheduler_, gate, {ids("Once"), sampled(1, 2)});
   ApiReply stream = post("/v1/completions", R"({"prompt": "x", "stream": true})");
   api_->cancel_all();
   gate.open();

@@ -50,10 +50,7 @@ TEST_F(ApiTest, HealthIsGoodUntilTheServerIsAboutToEnd) {
 TEST_F(ApiTest, HealthTellsThatAPassDoesNotEnd) {
   start({.stuck_after = 1});
   test::Gate gate(0);
-  AnswerRequest blocked = {ids("Once"), sampled(1, 2)};
-  blocked.options.logits_processors.add(gate.processor());
-  const auto answers = scheduler_->answer({blocked});
-  gate.await();
+  const auto answers = test::block(*scheduler_, gate, {ids("Once"), sampled(1, 2)});
   json health;
   // The thread stands still until the gate opens; after a second that is what /health says.
   while (true) {

@@ -156,10 +156,7 @@ TEST_F(HttpServerTest, AClientThatStallsIsDropped) {
 TEST_F(HttpServerTest, TooManyConnectionsAreToldToComeAgain) {
   serve({.max_connections = 2}, {.completion_batch_size = 1});
   test::Gate gate(0);
-  AnswerRequest blocked = {ids("Once"), sampled(1, 2)};
-  blocked.options.logits_processors.add(gate.processor());
-  const auto running = scheduler_->answer({blocked});
-  gate.await();
+  const auto running = test::block(*scheduler_, gate, {ids("Once"), sampled(1, 2)});
   RawClient one(server_->port());
   RawClient two(server_->port());
   for (RawClient* client : {&one, &two}) client->send(post_text("/v1/completions", kBody, kClose));
@@ -188,10 +185,7 @@ TEST_F(HttpServerTest, StoppingFinishesWhatIsUnderWay) {
 TEST_F(HttpServerTest, AfterTheGraceStreamsEndWithAnError) {
   serve({}, {.completion_batch_size = 1});
   test::Gate gate(0);
-  AnswerRequest blocked = {ids("Once"), sampled(1, 2)};
-  blocked.options.logits_processors.add(gate.processor());
-  const auto running = scheduler_->answer({blocked});
-  gate.await();
+  const auto running = test::block(*scheduler_, gate, {ids("Once"), sampled(1, 2)});
   RawClient client(server_->port());
   client.send(post_text("/v1/completions", R"({"prompt": "x", "max_tokens": 60, "stream": true})"));
   client.read_until("\r\n\r\n");

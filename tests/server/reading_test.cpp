@@ -118,11 +118,8 @@ TEST_F(ReadingTest, FieldsOutOfRangeAreRefused) {
 
 TEST_F(ReadingTest, CanceledReadingsAreDropped) {
   test::Gate gate(0);
-  AnswerRequest blocker = {tokens_, sampled(1, 2)};
-  blocker.options.logits_processors.add(gate.processor());
   Scheduler scheduler(session_, tokenizer_);
-  const auto running = scheduler.answer({blocker});
-  gate.await();
+  const auto running = test::block(scheduler, gate, {tokens_, sampled(1, 2)});
   auto first = scheduler.read({.tokens = tokens_, .first_scored = 1});
   auto second = scheduler.read({.tokens = tokens_, .first_scored = 1});
   const auto third = scheduler.read({.tokens = tokens_, .first_scored = 1});

@@ -52,44 +52,64 @@ class TinyModel : public testing::Test {
   }
 };
 
-/// A logits processor that stops the thread it runs in at one token, until it is let go.
+/// A logits processor that stops the thread it runs in at one token, until it is let go. The thread may still
+/// be on its way out when the gate is gone, so what both use belongs to both.
 class Gate {
  public:
   /// @param token_idx  of the answer; earlier ones pass.
-  explicit Gate(int64_t token_idx) : token_idx_(token_idx) {}
+  explicit Gate(int64_t token_idx) : state_(std::make_shared<State>(token_idx)) {}
+  ~Gate() { open(); }
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
 
-  /// To be put into the options of one answer; the gate outlives it.
-  std::unique_ptr<LogitsProcessor> processor() {
-    return make_processor([this](std::span<const int32_t>, std::span<float>) {
-      std::unique_lock lock(mutex_);
-      if (n_calls_++ != token_idx_) return;
-      changed_.notify_all();
-      changed_.wait(lock, [this] { return is_open_; });
-    });
+  /// To be put into the options of one answer.
+  std::unique_ptr<LogitsProcessor> processor() const {
+    return make_processor([state = state_](std::span<const int32_t>, std::span<float>) { state->pass(); });
   }
   /// Returns when the thread stands at the gate.
-  void await() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return n_calls_ > token_idx_; });
+  void await() const {
+    std::unique_lock lock(state_->mutex);
+    state_->changed.wait(lock, [this] { return state_->n_calls > state_->token_idx; });
   }
-  void open() {
-    const std::scoped_lock lock(mutex_);
-    is_open_ = true;
-    changed_.notify_all();
+  void open() const {
+    const std::scoped_lock lock(state_->mutex);
+    state_->is_open = true;
+    state_->changed.notify_all();
   }
   /// Tokens that came to it.
-  int64_t n_calls() {
-    const std::scoped_lock lock(mutex_);
-    return n_calls_;
+  int64_t n_calls() const {
+    const std::scoped_lock lock(state_->mutex);
+    return state_->n_calls;
   }
 
  private:
-  int64_t token_idx_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int64_t n_calls_ = 0;
-  bool is_open_ = false;
+  struct State {
+    explicit State(int64_t idx) : token_idx(idx) {}
+
+    void pass() {
+      std::unique_lock lock(mutex);
+      if (n_calls++ != token_idx) return;
+      changed.notify_all();
+      changed.wait(lock, [this] { return is_open; });
+    }
+
+    const int64_t token_idx;
+    std::mutex mutex;
+    std::condition_variable changed;
+    int64_t n_calls = 0;
+    bool is_open = false;
+  };
+  std::shared_ptr<State> state_;
 };
+
+/// Has the scheduler's thread stand at the gate, in this answer; returns when it does.
+inline std::unique_ptr<Scheduler::Answers> block(Scheduler& scheduler, const Gate& gate,
+                                                 AnswerRequest request) {
+  request.options.logits_processors.add(gate.processor());
+  auto answers = scheduler.answer({std::move(request)});
+  gate.await();
+  return answers;
+}
 
 /// Everything that answers say until their end, in the order of the requests.
 inline std::vector<WholeAnswer> collect(Scheduler::Answers& answers, std::size_t n_answers) {
