@@ -48,7 +48,7 @@ ordered_json chat_logprobs(const AnswerPart& part, const Tokenizer& tokenizer) {
   return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
 
-ordered_json completion_logprobs(const AnswerForm& form, const AnswerPart& part, const Tokenizer& tokenizer) {
+ordered_json completion_logprobs(const AnswerPart& part, const Tokenizer& tokenizer) {
   ordered_json tokens = ordered_json::array();
   ordered_json logprobs = ordered_json::array();
   ordered_json tops = ordered_json::array();
@@ -60,23 +60,23 @@ ordered_json completion_logprobs(const AnswerForm& form, const AnswerPart& part,
     n_characters += count_characters(tokenizer.token_bytes(listed.token));
     logprobs.push_back(listed.logprob ? ordered_json(finite(*listed.logprob)) : ordered_json());
     ordered_json top;
-    if (listed.logprob && form.n_top > 0) {
+    if (listed.logprob) {
       for (const TokenLogprob& likely : listed.top_logprobs)
         top[token_text(likely.token, tokenizer)] = finite(likely.logprob);
-      // The token itself stands among them, as in OpenAI's replies.
+      // The token itself stands among them, as in OpenAI's replies, also where none is asked for.
       top[token_text(listed.token, tokenizer)] = finite(*listed.logprob);
     }
     tops.push_back(std::move(top));
   }
   return {{"tokens", std::move(tokens)},
           {"token_logprobs", std::move(logprobs)},
-          {"top_logprobs", form.n_top > 0 ? std::move(tops) : ordered_json()},
+          {"top_logprobs", std::move(tops)},
           {"text_offset", std::move(offsets)}};
 }
 
 ordered_json logprobs_json(const AnswerForm& form, const AnswerPart& part, const Tokenizer& tokenizer) {
   if (!form.logprobs) return nullptr;
-  return form.is_chat ? chat_logprobs(part, tokenizer) : completion_logprobs(form, part, tokenizer);
+  return form.is_chat ? chat_logprobs(part, tokenizer) : completion_logprobs(part, tokenizer);
 }
 
 ordered_json finish_json(const AnswerPart& part) {

@@ -27,7 +27,6 @@ struct AnswerForm {
   int64_t created = 0;      ///< Seconds since 1970.
   std::string model;        ///< As clients name it.
   bool logprobs = false;    ///< Whether they are listed.
-  int64_t n_top = 0;        ///< Alternatives at each token.
   bool says_usage = false;  ///< Pieces of a stream have a `usage`, null up to the last.
 };
 

@@ -22,7 +22,6 @@ AnswerForm form_of(const Exchange& exchange, const GenerationRequest& request) {
   form.created = exchange.created;
   form.model = exchange.model.id;
   form.logprobs = request.options.logprobs;
-  form.n_top = request.options.top_logprobs;
   form.says_usage = request.include_usage;
   return form;
 }

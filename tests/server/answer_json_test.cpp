@@ -33,7 +33,6 @@ TEST_F(AnswerJsonTest, PartsOfCharactersHaveNamesOfTheirOwn) {
   part.text = "\xe2";
   AnswerForm form;
   form.logprobs = true;
-  form.n_top = 2;
   const ordered_json completion =
       ordered_json::parse(json_line(answer_json(form, std::vector{part}, {}, tokenizer_)))["choices"][0];
   EXPECT_EQ(completion["text"], "\xEF\xBF\xBD");

@@ -195,7 +195,10 @@ TEST_F(AnsweringTest, EchoOfATextLeavesOutWhatTheClientDidNotWrite) {
   EXPECT_EQ(choice["logprobs"]["tokens"], json::array({"The", " river"}));
   // <|startoftext|> stands before the first, so that it has a probability.
   EXPECT_TRUE(choice["logprobs"]["token_logprobs"][0].is_number());
-  EXPECT_EQ(choice["logprobs"]["top_logprobs"], nullptr);
+  // Without alternatives each token stands there alone.
+  EXPECT_EQ(choice["logprobs"]["top_logprobs"].size(), 2u);
+  EXPECT_EQ(choice["logprobs"]["top_logprobs"][1],
+            json({{" river", choice["logprobs"]["token_logprobs"][1]}}));
   EXPECT_EQ(reply["usage"]["completion_tokens"], 0);
 }
 
