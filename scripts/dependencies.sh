@@ -41,8 +41,9 @@ develop|ccache|rebuilds in seconds after a change of branch
 develop|clang-tidy|runs the checks of .clang-tidy
 develop|shellcheck|checks the scripts
 develop|chromium|uses the page of lille serve, in tests/server/page.sh
-develop|nodejs|drives chromium there
-develop|npm|fetches playwright-core for it, which Debian does not have
+develop|nodejs|drives chromium there, and runs the clients of tests/clients
+develop|npm|fetches playwright-core for it, and these clients, which Debian does not have
+develop|python3|makes the traffic of bench/soak.py and bench/serve_load.py
 TABLE
 }
 
