@@ -29,13 +29,15 @@ class Sampler {
  public:
   /// Sets the logprobs of tokens it excludes to -inf; may draw from the random state.
   using Filter = std::function<void(std::span<float> logprobs, RandomState& random)>;
+  /// Chooses a token id from (vocab_size) log-probabilities.
+  using Choice = std::function<int32_t(std::span<const float> logprobs)>;
 
   /// Draws one token. A token at -inf is never drawn.
   /// @param logprobs  (vocab_size) log-probabilities, as log_softmax gives them; overwritten.
   /// @param random    The sequence's state; advanced by one key, by two with XTC, by none at temperature 0.
   /// @returns The token id, in [0, vocab_size).
   /// @throws Error(kInvalidShape) for another number of values; Error(kInvalidArgument) if one is NaN or
-  ///   +inf, or all are -inf.
+  ///   +inf, or all are -inf, or if a callable chooses what is no token or is at -inf; what it throws.
   int32_t operator()(std::span<float> logprobs, RandomState& random) const;
 
   /// The filters alone: what is left is the set that the draw chooses from. Does nothing at temperature 0.
@@ -48,11 +50,13 @@ class Sampler {
 
  private:
   friend Sampler make_sampler(const SamplerOptions& options, int64_t vocab_size);
+  friend Sampler make_custom_sampler(Choice choice, int64_t vocab_size);
   Sampler(float temperature, int64_t vocab_size) : temperature_(temperature), vocab_size_(vocab_size) {}
 
   float temperature_;
   int64_t vocab_size_;
   std::vector<Filter> filters_;
+  Choice choice_;  // empty: the temperature decides
 };
 
 /// Composes a sampler.
@@ -60,6 +64,12 @@ class Sampler {
 /// @throws Error(kInvalidArgument) that names the option, its range and what it is; also for filters that
 ///   temperature 0 would ignore.
 Sampler make_sampler(const SamplerOptions& options, int64_t vocab_size);
+
+/// A sampler that asks a callable, without filters and without the sequence's random state. With a drafter
+/// the callable is asked about guesses, too.
+/// @param vocab_size  Number of logits of a token, at least 1.
+/// @throws Error(kInvalidArgument) if the callable is empty or there are no logits.
+Sampler make_custom_sampler(Sampler::Choice choice, int64_t vocab_size);
 
 /// Turns logits into log-probabilities in place: logits - ln(sum(exp(logits))), the sum in float64.
 /// @param logits  (vocab_size) f32.

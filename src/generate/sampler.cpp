@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 #include "base/check.h"
 #include "generate/filters.h"
@@ -26,6 +27,16 @@ void check_at_least(std::string_view name, int64_t value, int64_t low, std::stri
   if (value < low)
     raise(ErrorCode::kInvalidArgument, "[make_sampler] {}: expected an integer >= {}, got {}. Hint: {}", name,
           low, value, hint);
+}
+
+int32_t checked_choice(int32_t token, std::span<const float> logprobs) {
+  if (token < 0 || static_cast<size_t>(token) >= logprobs.size())
+    raise(ErrorCode::kInvalidArgument, "[sampler] token: expected an id in [0, {}), got {} from the callable",
+          logprobs.size(), token);
+  if (logprobs[static_cast<size_t>(token)] == -std::numeric_limits<float>::infinity())
+    raise(ErrorCode::kInvalidArgument,
+          "[sampler] token: expected one that is not excluded, got {} at -inf from the callable", token);
+  return token;
 }
 
 void check_options(const SamplerOptions& options, int64_t vocab_size) {
@@ -80,6 +91,18 @@ Sampler make_sampler(const SamplerOptions& options, int64_t vocab_size) {
   return sampler;
 }
 
+Sampler make_custom_sampler(Sampler::Choice choice, int64_t vocab_size) {
+  if (!choice)
+    raise(ErrorCode::kInvalidArgument,
+          "[make_custom_sampler] choice: expected a function, got an empty one. Hint: pass a lambda that "
+          "takes the log-probabilities");
+  check_options({}, vocab_size);
+  // Not greedy: a callable wants log-probabilities, where the likeliest token could do with logits.
+  Sampler sampler(1, vocab_size);
+  sampler.choice_ = std::move(choice);
+  return sampler;
+}
+
 void Sampler::filter(std::span<float> logprobs, RandomState& random) const {
   if (static_cast<int64_t>(logprobs.size()) != vocab_size_)
     raise(ErrorCode::kInvalidShape,
@@ -92,6 +115,7 @@ void Sampler::filter(std::span<float> logprobs, RandomState& random) const {
 int32_t Sampler::operator()(std::span<float> logprobs, RandomState& random) const {
   filter(logprobs, random);
   const float max = checked_max(logprobs, "sampler");
+  if (choice_) return checked_choice(choice_(logprobs), logprobs);
   if (is_greedy())
     return static_cast<int32_t>(std::find(logprobs.begin(), logprobs.end(), max) - logprobs.begin());
   return categorical(logprobs, max, temperature_, random.next());

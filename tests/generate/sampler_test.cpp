@@ -205,5 +205,43 @@ TEST(Sampler, AnotherNumberOfLogprobsIsAnError) {
   }
 }
 
+// --- A callable in the sampler's place ---
+
+TEST(CustomSampler, TakesWhatTheCallableChoosesFromTheLogprobs) {
+  const std::vector<float> logprobs = logprobs_of({0, 3, 1, 2});
+  std::vector<float> seen;
+  const Sampler sampler = make_custom_sampler(
+      [&seen](std::span<const float> values) {
+        seen.assign(values.begin(), values.end());
+        return 2;
+      },
+      4);
+  EXPECT_FALSE(sampler.is_greedy());
+  RandomState random(3);
+  std::vector<float> values = logprobs;
+  EXPECT_EQ(sampler(values, random), 2);
+  EXPECT_EQ(seen, logprobs);
+  EXPECT_EQ(random, RandomState(3));
+}
+
+TEST(CustomSampler, WhatIsNoTokenOrIsExcludedIsRefused) {
+  RandomState random(0);
+  for (const int32_t token : {-1, 4, std::numeric_limits<int32_t>::max()}) {
+    const Sampler sampler = make_custom_sampler([token](std::span<const float>) { return token; }, 4);
+    std::vector<float> values = logprobs_of({0, 1, 2, 3});
+    expect_error(ErrorCode::kInvalidArgument, fmt::format("[0, 4), got {}", token),
+                 [&] { sampler(values, random); });
+  }
+  const Sampler sampler = make_custom_sampler([](std::span<const float>) { return 1; }, 4);
+  std::vector<float> values = {0, -kInfinity, -kInfinity, -kInfinity};
+  expect_error(ErrorCode::kInvalidArgument, "got 1 at -inf", [&] { sampler(values, random); });
+}
+
+TEST(CustomSampler, AnEmptyCallableAndNoLogitsAreRefused) {
+  expect_error(ErrorCode::kInvalidArgument, "expected a function", [] { make_custom_sampler({}, 4); });
+  expect_error(ErrorCode::kInvalidArgument, "vocab_size",
+               [] { make_custom_sampler([](std::span<const float>) { return 0; }, 0); });
+}
+
 }  // namespace
 }  // namespace lille
