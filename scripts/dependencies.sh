@@ -21,7 +21,7 @@ build|libcli11-dev|the program's options and help
 build|libedit-dev|edits lines and keeps their history in chat; BSD, where readline is GPL
 build|zlib1g-dev|inflates the members of PyTorch's .pt files and checks their CRCs
 build|libcurl4-openssl-dev|downloads models from the Hugging Face hub
-build|libssl-dev|SHA-256 and SHA-1 of what was downloaded; libcurl needs the same library
+build|libssl-dev|SHA-256 and SHA-1 of what was downloaded, TLS for lille serve; libcurl needs the same library
 build|libcpp-httplib-dev|reads and writes HTTP for lille serve; the program alone needs it
 build|libutf8proc-dev|Unicode classes of letters and digits for the tokenizer's split pattern
 build|libxxhash-dev|a fast hash of weights and of saved prompt caches; its header alone
@@ -32,6 +32,7 @@ test|clang-format|checks the layout of the code, where it is version 14 as on De
 test|doxygen|makes the reference page of the public headers and finds what is not documented
 test|mandoc|checks the manual pages
 test|curl|talks with lille serve as people do
+test|openssl|makes the certificate that it does so with over TLS
 test|pkgconf|checks that other projects find the installed library by pkg-config
 aarch64|g++-aarch64-linux-gnu|compiles for 64-bit ARM elsewhere, with its C and C++ libraries
 aarch64|qemu-user-static|runs programs for ARM, on the processor that is asked for

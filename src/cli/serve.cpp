@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "server/http_server.h"
 #include "server/scheduler.h"
+#include "server/tls.h"
 
 namespace lille::cli {
 namespace {
@@ -52,6 +53,7 @@ void run_serve(const ServeArguments& arguments, const Environment& environment) 
   check_ranges(arguments.server);
   // Before anything is loaded.
   const AccessRules rules(arguments.server);
+  make_tls_context(arguments.server);
   Interrupts interrupts(Interrupts::Signals::kInterruptAndTerminate);
   const Model model = load_model(arguments.model, environment);
   check_chat_template(model.path());

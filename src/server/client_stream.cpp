@@ -11,9 +11,23 @@ ClientStream::ClientStream(int socket, const ServerOptions& options)
       write_timeout_(options.write_timeout),
       idle_timeout_(options.idle_timeout) {}
 
+bool ClientStream::secure(const TlsContext& context, Connection::Time until) noexcept {
+  tls_.emplace(context, connection_);
+  const TlsSession::Handshake outcome = tls_->shake_hands(until);
+  is_plain_http_ = outcome == TlsSession::Handshake::kPlainHttp;
+  if (is_plain_http_) tls_.reset();
+  return outcome == TlsSession::Handshake::kDone;
+}
+
+void ClientStream::end(Connection::Time until) noexcept {
+  if (tls_) tls_->end(until);
+}
+
 bool ClientStream::await_request() {
-  const auto now = std::chrono::steady_clock::now();
-  if (n_taken_ == n_buffered_ && !connection_.wait_readable(now + idle_timeout_)) return false;
+  const auto idle_until = std::chrono::steady_clock::now() + idle_timeout_;
+  if (n_taken_ == n_buffered_ &&
+      !(tls_ ? tls_->wait_readable(idle_until) : connection_.wait_readable(idle_until)))
+    return false;
   read_until_ = std::chrono::steady_clock::now() + read_timeout_;
   refusal.reset();
   is_answered = has_written_ = is_head_too_large_ = is_late_ = false;
@@ -39,7 +53,8 @@ ssize_t ClientStream::read(char* bytes, size_t n_bytes) {
   if (is_head_too_large_) return -1;
   if (n_taken_ == n_buffered_) {
     n_taken_ = 0;
-    n_buffered_ = connection_.read(buffer_.data(), buffer_.size(), read_until_);
+    n_buffered_ = tls_ ? tls_->read(buffer_.data(), buffer_.size(), read_until_)
+                       : connection_.read(buffer_.data(), buffer_.size(), read_until_);
     if (n_buffered_ == 0) {
       is_late_ = std::chrono::steady_clock::now() >= read_until_;
       return -1;
@@ -57,7 +72,8 @@ ssize_t ClientStream::write(const char* bytes, size_t n_bytes) {
   has_written_ = true;
   if (n_bytes == 0) return 0;
   const std::size_t n_sent =
-      connection_.write(bytes, n_bytes, std::chrono::steady_clock::now() + write_timeout_);
+      tls_ ? tls_->write(bytes, n_bytes, write_timeout_)
+           : connection_.write(bytes, n_bytes, std::chrono::steady_clock::now() + write_timeout_);
   return n_sent == 0 ? -1 : static_cast<ssize_t>(n_sent);
 }
 

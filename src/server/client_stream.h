@@ -12,6 +12,7 @@
 #include "base/connection.h"
 #include "server/api_types.h"
 #include "server/server_options.h"
+#include "server/tls.h"
 
 namespace lille {
 
@@ -27,13 +28,20 @@ class ClientStream : public httplib::Stream {
   /// Takes the socket over.
   ClientStream(int socket, const ServerOptions& options);
 
+  /// Speaks TLS from here on. Returns whether the client does, too, before the time is over.
+  bool secure(const TlsContext& context, Connection::Time until) noexcept;
+  /// Says that nothing more is sent.
+  void end(Connection::Time until) noexcept;
+
   /// Waits until a request begins. Returns whether one does before the connection was idle for too long.
   bool await_request();
   /// The head is read: what comes is a body of at most so many bytes.
   void begin_body(int64_t max_bytes);
 
   /// Whether the other side has gone.
-  bool is_gone() const noexcept { return connection_.is_gone(); }
+  bool is_gone() const noexcept { return connection_.is_gone() || (tls_ && tls_->has_ended()); }
+  /// Whether it was to speak TLS and sent a request without.
+  bool is_plain_http() const noexcept { return is_plain_http_; }
   /// Whether the head was too large.
   bool has_too_large_head() const noexcept { return is_head_too_large_; }
   /// Whether the request did not come in time.
@@ -63,6 +71,8 @@ class ClientStream : public httplib::Stream {
   bool counts(char byte);
 
   Connection connection_;
+  mutable std::optional<TlsSession> tls_;  // What has come is looked at also by who only asks.
+  bool is_plain_http_ = false;
   std::string peer_;
   std::chrono::seconds read_timeout_;
   std::chrono::seconds write_timeout_;

@@ -32,6 +32,11 @@ constexpr std::string_view kBusy =
     "Connection: close\r\nContent-Length: 130\r\n\r\n"
     R"({"error":{"message":"[server] there are too many connections. Hint: come again","type":"server_error","param":null,"code":"busy"}})";
 static_assert(kBusy.size() - kBusy.find('{') == 130);
+constexpr std::string_view kNeedsTls =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    "Content-Length: 136\r\n\r\n"
+    R"({"error":{"message":"[server] expected HTTPS, got HTTP. Hint: https://","type":"invalid_request_error","param":null,"code":"needs_tls"}})";
+static_assert(kNeedsTls.size() - kNeedsTls.find('{') == 136);
 
 ApiRequest api_request(const httplib::Request& request, const ClientStream& stream) {
   ApiRequest converted;
@@ -101,6 +106,7 @@ class HttpServer::Listener : private httplib::Server {
 
   void set_handlers();
   bool process_and_close_socket(socket_t socket) override;
+  bool secure(ClientStream& stream, Clock::time_point until);
   void serve(ClientStream& stream);
   bool set_idle(bool is_idle);
   ClientStream& current();
@@ -113,6 +119,7 @@ class HttpServer::Listener : private httplib::Server {
 
   Api& api_;
   ServerOptions options_;
+  std::optional<TlsContext> tls_;
   int64_t max_body_bytes_;
   int listening_socket_ = -1;
   int port_ = 0;
@@ -127,6 +134,7 @@ class HttpServer::Listener : private httplib::Server {
 HttpServer::Listener::Listener(Api& api, const ServerOptions& options)
     : api_(api),
       options_(options),
+      tls_(make_tls_context(options)),
       max_body_bytes_(options.max_body_kib << 10),
       threads_(options.max_connections + kRefusingThreads, kIdleThread_s) {
   set_handlers();
@@ -151,8 +159,8 @@ HttpServer::Listener::Listener(Api& api, const ServerOptions& options)
 
 std::string HttpServer::Listener::url() const {
   const bool needs_brackets = options_.host.find(':') != std::string::npos && !options_.host.starts_with('[');
-  return fmt::format("http://{}{}{}:{}", needs_brackets ? "[" : "", options_.host, needs_brackets ? "]" : "",
-                     port_);
+  return fmt::format("{}://{}{}{}:{}", tls_ ? "https" : "http", needs_brackets ? "[" : "", options_.host,
+                     needs_brackets ? "]" : "", port_);
 }
 
 void HttpServer::Listener::start() {
@@ -192,24 +200,32 @@ bool HttpServer::Listener::process_and_close_socket(socket_t socket) {
     is_welcome = static_cast<int64_t>(open_.size()) < options_.max_connections;
     if (is_welcome) open_.emplace(std::this_thread::get_id(), Open{&stream, false});
   }
-  if (!is_welcome) {
-    stream.write(kBusy.data(), kBusy.size());
-    stream.connection().linger(Clock::now() + kLinger);
-    return false;
-  }
   try {
-    serve(stream);
+    if (is_welcome)
+      serve(stream);
+    else if (secure(stream, Clock::now() + kLinger))
+      stream.write(kBusy.data(), kBusy.size());
   } catch (const std::exception&) {
     // There is no memory to say so with.
   }
+  stream.end(Clock::now() + kLinger);
   // A request that was not read to its end would have the system drop the reply.
-  if (stream.closes) stream.connection().linger(Clock::now() + kLinger);
+  if (stream.closes || !is_welcome) stream.connection().linger(Clock::now() + kLinger);
+  if (!is_welcome) return false;
   {
     const std::scoped_lock lock(mutex_);
     open_.erase(std::this_thread::get_id());
   }
   changed_.notify_all();
   return true;
+}
+
+// Shakes hands if the server speaks TLS. Returns whether the client does what the server expects.
+bool HttpServer::Listener::secure(ClientStream& stream, Clock::time_point until) {
+  if (!tls_ || stream.secure(*tls_, until)) return true;
+  stream.closes = true;
+  if (stream.is_plain_http()) stream.write(kNeedsTls.data(), kNeedsTls.size());
+  return false;
 }
 
 // Says whether this thread's connection waits for a request. Returns whether it may.
@@ -220,6 +236,7 @@ bool HttpServer::Listener::set_idle(bool is_idle) {
 }
 
 void HttpServer::Listener::serve(ClientStream& stream) {
+  if (!set_idle(true) || !secure(stream, Clock::now() + std::chrono::seconds(options_.read_timeout))) return;
   while (set_idle(true) && stream.await_request()) {
     const bool is_stopping = !set_idle(false);
     bool closes = is_stopping;

@@ -11,12 +11,13 @@ namespace lille {
 
 /// An Api on a TCP port. Each connection has a thread as long as it is open, since that is how cpp-httplib
 /// works; there are as many as connections, up to a bound, and a connection beyond it is told to come again.
-/// Reading a request, sending a reply and doing nothing are limited in time, heads and bodies in size.
+/// Reading a request, sending a reply and doing nothing are limited in time, heads and bodies in size. With
+/// --tls-cert it speaks HTTPS alone.
 class HttpServer {
  public:
   /// Listens; requests wait until start().
   /// @param api  outlives this object.
-  /// @throws Error(kIo) that names the address if it cannot be listened on.
+  /// @throws Error(kIo) that names the address if it cannot be listened on, and as make_tls_context does.
   HttpServer(Api& api, const ServerOptions& options);
   /// Stops at once, unless stop() did.
   ~HttpServer();
@@ -25,7 +26,7 @@ class HttpServer {
 
   /// The port, also if a free one was asked for.
   int port() const noexcept;
-  /// "http://127.0.0.1:8080"
+  /// "http://127.0.0.1:8080"; https with TLS.
   std::string url() const;
 
   /// Answers requests from now on, in threads of its own.

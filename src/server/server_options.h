@@ -16,6 +16,8 @@ struct ServerOptions {
   int64_t port = 8080;
   std::string api_key_file = {};
   bool without_api_key = false;
+  std::string tls_cert = {};
+  std::string tls_key = {};
   std::vector<std::string> cors_origin = {};
   std::vector<std::string> allowed_host = {};
   std::string model_id = {};
@@ -47,6 +49,12 @@ void visit_access_options(Options& options, Visitor&& visit) {
         options.api_key_file);
   visit(OptionSpec{"without_api_key", "", "", "Serve anybody who reaches --host, whatever address it is."},
         options.without_api_key);
+  visit(OptionSpec{"tls_cert", "", "FILE",
+                   "Speak HTTPS with this certificate, followed by those of who signed it (PEM); needs "
+                   "--tls-key."},
+        options.tls_cert);
+  visit(OptionSpec{"tls_key", "", "FILE", "The certificate's private key (PEM), without a passphrase."},
+        options.tls_key);
   visit(
       OptionSpec{"cors_origin", "", "ORIGIN",
                  "Let web pages of this origin use the server, such as https://example.org; * is any; may be "

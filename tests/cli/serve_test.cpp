@@ -71,6 +71,7 @@ TEST(Serve, WrongOptionsAreRefusedBeforeAnythingIsLoaded) {
   expect_failure(kWrongUsage, "--port: expected", {"serve", "--port", "65536"});
   expect_failure(kWrongUsage, "expected --api-key-file", {"serve", "--host", "0.0.0.0"});
   expect_failure(kWrongUsage, "--cors-origin", {"serve", "--cors-origin", "x"});
+  expect_failure(kWrongUsage, "expected --tls-key", {"serve", "--tls-cert", "x"});
   expect_failure(kWrongUsage, "--system-messages", {"serve", "--system-messages", "x"});
   expect_failure(kFailed, "/nonexistent", {"serve", "--api-key-file", "/nonexistent"});
 }

@@ -18,14 +18,27 @@ fail() {
   exit 1
 }
 
-: >address
-"$program" serve --port 0 >address 2>log &
-server=$!
-until [[ -s address ]]; do
-  kill -0 "$server" 2>/dev/null || fail "the server did not start: $(cat log)"
-  sleep 0.05
-done
-url=$(<address)
+# start OPTION...: a server with its address in $url.
+start() {
+  : >address
+  "$program" serve --port 0 "$@" >address 2>log &
+  server=$!
+  until [[ -s address ]]; do
+    kill -0 "$server" 2>/dev/null || fail "the server did not start: $(cat log)"
+    sleep 0.05
+  done
+  url=$(<address)
+}
+
+# stop: ends it as a service manager does.
+stop() {
+  kill -TERM "$server"
+  wait "$server" || fail "the server ended with $?: $(cat log)"
+  server=
+  ! curl -sS "$url/health" 2>/dev/null || fail "the server still answers"
+}
+
+start
 
 # post PATH BODY: the reply's body.
 post() { curl -sS --no-buffer -H 'Content-Type: application/json' -d "$2" "$url$1"; }
@@ -70,7 +83,18 @@ curl -sS --no-buffer -d '{"prompt": "x", "max_tokens": 500, "stream": true}' "$u
 check_stream /v1/completions '"prompt": "Once upon a time"' 2
 [[ $(curl -sS -w '%{http_code}' -o health "$url/health") == 200 ]] || fail "health: $(cat health)"
 
-kill -TERM "$server"
-wait "$server" || fail "the server ended with $?: $(cat log)"
-server=
-! curl -sS "$url/health" 2>/dev/null || fail "the server still answers"
+stop
+
+# The same over TLS; curl trusts the certificate that was made here and no other.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+  -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out cert.pem 2>openssl_log || fail "$(cat openssl_log)"
+start --tls-cert cert.pem --tls-key key.pem
+[[ $url == https://127.0.0.1:* ]] || fail "the address is $url"
+! curl -sS "$url/health" 2>/dev/null || fail "curl trusts anybody"
+export CURL_CA_BUNDLE=$PWD/cert.pem
+check_stream /v1/completions '"prompt": "Once upon a time"' 2
+[[ $(curl -sS -o plain -w '%{http_code}' "http://${url#https://}/health") == 400 ]] || fail "HTTP without TLS: $(cat plain)"
+for version in 1.2 1.3; do
+  [[ $(curl -sS --tlsv$version --tls-max $version -w '%{http_code}' -o health "$url/health") == 200 ]] || fail "TLS $version: $(cat health)"
+done
+stop

@@ -2,7 +2,7 @@
 
 #include <future>
 
-#include "server/api_client.h"
+#include "server/served_api.h"
 #include "server/sockets.h"
 
 namespace lille {
@@ -11,22 +11,8 @@ namespace {
 using nlohmann::json;
 using test::RawClient;
 
-class HttpServerTest : public test::ApiClient {
+class HttpServerTest : public test::ServedApi {
  protected:
-  void serve(ServerOptions options = {}, const SchedulerOptions& scheduling = {}) {
-    options.port = 0;
-    start(options, scheduling);
-    server_ = std::make_unique<HttpServer>(*api_, options);
-    server_->start();
-  }
-
-  static std::string head(const std::string& first, const std::string& headers = "") {
-    return first + " HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n";
-  }
-  static std::string post_text(const std::string& path, const std::string& body,
-                               const std::string& headers = "") {
-    return head("POST " + path, headers + "Content-Length: " + std::to_string(body.size()) + "\r\n") + body;
-  }
   // The whole reply to a request after which the connection ends.
   std::string reply_to(const std::string& request) const {
     RawClient client(server_->port());
@@ -42,12 +28,7 @@ class HttpServerTest : public test::ApiClient {
     const std::string body = reply.substr(reply.find("\r\n\r\n") + 4);
     EXPECT_TRUE(json::accept(body) && json::parse(body).contains("error")) << reply;
   }
-
-  std::unique_ptr<HttpServer> server_;
 };
-
-constexpr const char* kClose = "Connection: close\r\n";
-constexpr const char* kBody = R"({"prompt": "x", "max_tokens": 2, "seed": 1})";
 
 TEST_F(HttpServerTest, RequestsAreAnsweredOneAfterTheOtherOnAConnection) {
   serve();

@@ -51,6 +51,8 @@ class RawClient {
   /// Everything up to the end of the connection.
   const std::string& read_all() { return read_until(std::string_view("\0never sent", 11)); }
   void forget() { received_.clear(); }
+  /// Stays this client's.
+  int socket() const { return socket_; }
   void hang_up() {
     if (socket_ >= 0) close(std::exchange(socket_, -1));
   }
