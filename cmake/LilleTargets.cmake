@@ -84,8 +84,13 @@ function(lille_test name)
   lille_program(${name} SOURCES ${ARG_SOURCES} LIBRARIES ${ARG_LIBRARIES} GTest::gtest GTest::gtest_main)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name} PRIVATE LILLE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  # What is tested is optimised; the tests themselves are there to be compiled quickly.
-  target_compile_options(${name} PRIVATE -O1)
+  # What is tested is optimised; the tests themselves are there to be compiled quickly, and the sanitizers make that twice
+  # as slow.
+  if(LILLE_SANITIZE)
+    target_compile_options(${name} PRIVATE -O0)
+  else()
+    target_compile_options(${name} PRIVATE -O1)
+  endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()

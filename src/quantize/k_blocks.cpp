@@ -17,7 +17,7 @@ using Weights = std::span<const float>;
 constexpr int kScaleSteps = 8;
 constexpr float kStepCodes = 0.125f;
 /// How often the best scale for given codes and the best codes for a given scale are taken in turn.
-constexpr int kRefinements = 2;
+constexpr int kBlockRefinements = 2;
 
 /// Halves to the even neighbour; a sum with 1.5 * 2^23 has no bits left for a fraction.
 float round_code(float code) noexcept { return (code + 0x1.8p23f) - 0x1.8p23f; }
@@ -101,7 +101,7 @@ ScaleAndMin search_scale_and_min(Weights weights) noexcept {
   double best_error = squared_error(weights, best);
   for (int step = -kScaleSteps; step <= kScaleSteps; ++step) {
     ScaleAndMin fit = {range / (kMaxCodeQ4 + kStepCodes * static_cast<float>(step)), min};
-    for (int refinement = 0; refinement < kRefinements; ++refinement) {
+    for (int refinement = 0; refinement < kBlockRefinements; ++refinement) {
       const CodeSums sums = sums_of(weights, fit, 0, kMaxCodeQ4);
       const std::optional<ScaleAndMin> line = best_line(sums);
       if (!line || !(line->scale > 0.0f)) break;
@@ -151,7 +151,7 @@ float search_scale(Weights weights) noexcept {
   double best_error = squared_error_q6(weights, best);
   for (int step = -kScaleSteps; step <= kScaleSteps; ++step) {
     float scale = farthest / (kMinCodeQ6 + kStepCodes * static_cast<float>(step));
-    for (int refinement = 0; refinement < kRefinements; ++refinement) {
+    for (int refinement = 0; refinement < kBlockRefinements; ++refinement) {
       const CodeSums sums = sums_of(weights, {scale, 0}, kMinCodeQ6, kMaxCodeQ6);
       if (sums.code2 == 0) break;
       scale = static_cast<float>(sums.product / sums.code2);
