@@ -105,6 +105,7 @@ class Tokenizer {
   explicit Tokenizer(std::shared_ptr<const Tables> tables);
   std::shared_ptr<const Tables> tables_;
   friend class StreamingDetokenizer;
+  friend class TokenTrie;
 };
 
 /// Chats are written in Lille's form only (Tokenizer::apply_chat_template); a chat template beside a model,

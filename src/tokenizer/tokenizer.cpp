@@ -1,5 +1,7 @@
 #include "lille/tokenizer.h"
 
+#include <mutex>
+#include <optional>
 #include <utility>
 
 #include "base/check.h"
@@ -10,6 +12,7 @@
 #include "tokenizer/bpe.h"
 #include "tokenizer/quote.h"
 #include "tokenizer/split.h"
+#include "tokenizer/token_trie.h"
 #include "tokenizer/tokenizer_files.h"
 #include "tokenizer/vocabulary.h"
 #include "tokenizer/vocabulary_files.h"
@@ -73,7 +76,11 @@ std::filesystem::path folder_of(const std::filesystem::path& model) {
 }  // namespace
 
 struct Tokenizer::Tables {
+  explicit Tables(Vocabulary of) : vocabulary(std::move(of)) {}
+
   Vocabulary vocabulary;
+  mutable std::once_flag trie_is_made;
+  mutable std::optional<TokenTrie> trie;
 };
 
 Tokenizer::Tokenizer(std::shared_ptr<const Tables> tables) : tables_(std::move(tables)) {}
@@ -105,19 +112,18 @@ Tokenizer Tokenizer::from_vocab_and_merges(const std::filesystem::path& vocab,
                                            const std::filesystem::path& merges) {
   const std::string vocab_text = read_text_file(vocab, kMaxFileBytes);
   const std::string merges_text = read_text_file(merges, kMaxFileBytes);
-  return Tokenizer(std::make_shared<const Tables>(Tables{
-      read_vocab_and_merges({vocab_text, printable_path(vocab)}, {merges_text, printable_path(merges)})}));
+  return Tokenizer(std::make_shared<const Tables>(
+      read_vocab_and_merges({vocab_text, printable_path(vocab)}, {merges_text, printable_path(merges)})));
 }
 
 Tokenizer Tokenizer::from_tokenizer_json(const std::filesystem::path& path) {
   const std::string text = read_text_file(path, kMaxFileBytes);
-  return Tokenizer(std::make_shared<const Tables>(Tables{read_tokenizer_json({text, printable_path(path)})}));
+  return Tokenizer(std::make_shared<const Tables>(read_tokenizer_json({text, printable_path(path)})));
 }
 
 Tokenizer Tokenizer::from_pickle(const std::filesystem::path& path) {
   const std::string text = read_text_file(path, kMaxFileBytes);
-  return Tokenizer(
-      std::make_shared<const Tables>(Tables{read_hastings_pickle({text, printable_path(path)})}));
+  return Tokenizer(std::make_shared<const Tables>(read_hastings_pickle({text, printable_path(path)})));
 }
 
 void Tokenizer::save(const std::filesystem::path& folder, const SaveTokenizerOptions& options) const {
@@ -125,7 +131,7 @@ void Tokenizer::save(const std::filesystem::path& folder, const SaveTokenizerOpt
 }
 
 Tokenizer Tokenizer::from_gguf(const std::filesystem::path& path) {
-  return Tokenizer(std::make_shared<const Tables>(Tables{read_gguf_vocabulary(GgufFile(path))}));
+  return Tokenizer(std::make_shared<const Tables>(read_gguf_vocabulary(GgufFile(path))));
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
@@ -178,6 +184,12 @@ std::vector<int32_t> Tokenizer::apply_chat_template(std::span<const ChatMessage>
     ids.push_back(from_user ? assistant_token_id() : eos_token_id());
   }
   return ids;
+}
+
+std::shared_ptr<const TokenTrie> TokenTrie::of(const Tokenizer& tokenizer) {
+  const std::shared_ptr<const Tokenizer::Tables>& tables = tokenizer.tables_;
+  std::call_once(tables->trie_is_made, [&] { tables->trie.emplace(tables->vocabulary); });
+  return {tables, &*tables->trie};
 }
 
 int64_t Tokenizer::vocab_size() const noexcept { return tables_->vocabulary.n_tokens(); }

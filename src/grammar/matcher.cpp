@@ -1,0 +1,173 @@
+#include "grammar/matcher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace lille {
+namespace {
+
+constexpr std::size_t kFirstSlots = 256;
+
+uint64_t mix(uint64_t hash, uint64_t value) noexcept {
+  // The finaliser of SplitMix64.
+  hash ^= value + 0x9e3779b97f4a7c15u;
+  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u;
+  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebu;
+  return hash ^ (hash >> 31);
+}
+
+}  // namespace
+
+Matcher::Matcher(std::shared_ptr<const CompiledGrammar> grammar)
+    : grammar_(std::move(grammar)), n_classes_(grammar_->n_classes()), seen_(kFirstSlots) {
+  reset();
+}
+
+void Matcher::reset() {
+  sets_.clear();
+  items_.clear();
+  waits_.clear();
+  next_.clear();
+  by_hash_.clear();
+  begin_work();
+  clear_seen();
+  add({grammar_->begin_of(grammar_->root()), kHere});
+  close();
+  new_is_accepting_ = grammar_->is_nullable(grammar_->root());
+  store();
+}
+
+std::size_t Matcher::n_table_bytes() const noexcept {
+  constexpr std::size_t kHashEntryBytes = 48;
+  return sets_.size() * (sizeof(Set) + kHashEntryBytes) + items_.size() * sizeof(Item) +
+         waits_.size() * sizeof(Wait) + next_.size() * sizeof(State);
+}
+
+Matcher::State Matcher::find_next(State state, uint8_t byte_class) {
+  const uint8_t byte = grammar_->representative(byte_class);
+  const auto& edges = grammar_->byte_edges();
+  const Set set = sets_[state];
+  clear_seen();
+  for (std::size_t idx = set.items_begin; idx < set.items_begin + set.n_items; ++idx) {
+    const Item item = items_[idx];
+    const State origin = item.origin == kHere ? state : item.origin;
+    const uint32_t end = grammar_->position(item.position + 1).bytes_begin;
+    for (uint32_t edge = grammar_->position(item.position).bytes_begin; edge < end; ++edge)
+      if (edges[edge].first <= byte && byte <= edges[edge].last) add({edges[edge].target, origin});
+  }
+  close();
+  const State found = new_items_.empty() && !new_is_accepting_ ? kDead : store();
+  next_[state * n_classes_ + byte_class] = found;
+  return found;
+}
+
+void Matcher::clear_seen() {
+  ++stamp_;
+  n_seen_ = 0;
+  open_.clear();
+  new_items_.clear();
+  new_waits_.clear();
+  new_is_accepting_ = false;
+}
+
+void Matcher::count_work() {
+  if (++n_work_ > kMaxWork)
+    raise(ErrorCode::kInvalidArgument,
+          "[grammar] the text has more readings than {} steps can follow. Hint: a rule that can read the "
+          "same text in many ways, such as a ::= a a | \"x\", needs another form",
+          kMaxWork);
+}
+
+void Matcher::add(Item item) {
+  count_work();
+  if (2 * n_seen_ >= seen_.size()) {
+    std::vector<Slot> larger(seen_.size() * 2);
+    for (const Slot& slot : seen_) {
+      if (slot.stamp != stamp_) continue;
+      std::size_t idx = mix(slot.item.position, slot.item.origin) & (larger.size() - 1);
+      while (larger[idx].stamp == stamp_) idx = (idx + 1) & (larger.size() - 1);
+      larger[idx] = slot;
+    }
+    seen_ = std::move(larger);
+  }
+  std::size_t idx = mix(item.position, item.origin) & (seen_.size() - 1);
+  for (; seen_[idx].stamp == stamp_; idx = (idx + 1) & (seen_.size() - 1))
+    if (seen_[idx].item == item) return;
+  seen_[idx] = {item, stamp_};
+  ++n_seen_;
+  open_.push_back(item);
+}
+
+void Matcher::close() {
+  while (!open_.empty()) {
+    const Item item = open_.back();
+    open_.pop_back();
+    expand(item);
+  }
+}
+
+void Matcher::expand(Item item) {
+  const CompiledGrammar::Position& position = grammar_->position(item.position);
+  const CompiledGrammar::Position& after = grammar_->position(item.position + 1);
+  if (after.bytes_begin > position.bytes_begin) new_items_.push_back(item);
+  for (uint32_t edge = position.empties_begin; edge < after.empties_begin; ++edge)
+    add({grammar_->empty_edges()[edge], item.origin});
+  for (uint32_t idx = position.rules_begin; idx < after.rules_begin; ++idx) {
+    const CompiledGrammar::RuleEdge& edge = grammar_->rule_edges()[idx];
+    new_waits_.push_back({edge.rule, {edge.target, item.origin}});
+    add({grammar_->begin_of(edge.rule), kHere});
+    // What a rule that stands for nothing ends in the set where it begins, maybe before this item came.
+    if (grammar_->is_nullable(edge.rule)) add({edge.target, item.origin});
+  }
+  if (position.is_end && item.origin != kHere) finish_rule(position.rule, item.origin);
+}
+
+void Matcher::finish_rule(uint32_t rule, State origin) {
+  if (rule == grammar_->root() && origin == start()) new_is_accepting_ = true;
+  const Set& set = sets_[origin];
+  const auto begin = waits_.begin() + static_cast<std::ptrdiff_t>(set.waits_begin);
+  const auto end = begin + static_cast<std::ptrdiff_t>(set.n_waits);
+  for (auto wait = std::lower_bound(begin, end, Wait{rule, {0, 0}}); wait != end && wait->rule == rule;
+       ++wait)
+    add({wait->after.position, wait->after.origin == kHere ? origin : wait->after.origin});
+}
+
+uint64_t Matcher::hash_of_new() const noexcept {
+  uint64_t hash = new_is_accepting_;
+  for (const Item& item : new_items_) hash = mix(hash, uint64_t{item.position} << 32 | item.origin);
+  for (const Wait& wait : new_waits_)
+    hash = mix(mix(hash, wait.rule), uint64_t{wait.after.position} << 32 | wait.after.origin);
+  return hash;
+}
+
+bool Matcher::is_new_set(State state) const noexcept {
+  const Set& set = sets_[state];
+  return set.is_accepting == new_is_accepting_ && set.n_items == new_items_.size() &&
+         set.n_waits == new_waits_.size() &&
+         std::equal(new_items_.begin(), new_items_.end(),
+                    items_.begin() + static_cast<std::ptrdiff_t>(set.items_begin)) &&
+         std::equal(new_waits_.begin(), new_waits_.end(),
+                    waits_.begin() + static_cast<std::ptrdiff_t>(set.waits_begin));
+}
+
+Matcher::State Matcher::store() {
+  std::ranges::sort(new_items_);
+  std::ranges::sort(new_waits_);
+  new_waits_.erase(std::unique(new_waits_.begin(), new_waits_.end()), new_waits_.end());
+  const uint64_t hash = hash_of_new();
+  const auto [begin, end] = by_hash_.equal_range(hash);
+  for (auto known = begin; known != end; ++known)
+    if (is_new_set(known->second)) return known->second;
+  const auto state = static_cast<State>(sets_.size());
+  sets_.push_back({items_.size(), waits_.size(), static_cast<uint32_t>(new_items_.size()),
+                   static_cast<uint32_t>(new_waits_.size()), new_is_accepting_});
+  items_.insert(items_.end(), new_items_.begin(), new_items_.end());
+  waits_.insert(waits_.end(), new_waits_.begin(), new_waits_.end());
+  next_.resize(next_.size() + n_classes_, kUnknown);
+  by_hash_.emplace(hash, state);
+  return state;
+}
+
+}  // namespace lille

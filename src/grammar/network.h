@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "grammar/compiled_grammar.h"
+
+namespace lille {
+
+/// The network of a CompiledGrammar while it is laid out.
+class GrammarNetwork {
+ public:
+  struct Node {
+    std::vector<CompiledGrammar::ByteEdge> bytes;
+    std::vector<CompiledGrammar::RuleEdge> rules;
+    std::vector<uint32_t> empties;
+    uint32_t rule = 0;
+  };
+
+  /// Lays out every rule.
+  /// @throws Error(kInvalidArgument) as CompiledGrammar.
+  explicit GrammarNetwork(const RuleSet& rules);
+
+  /// Which nodes lead to the end of their rule, and of which rules the beginning does.
+  struct Reach {
+    std::vector<bool> nodes;
+    std::vector<bool> rules;
+  };
+  /// @param over_bytes  false: over nothing and rules that may stand for nothing alone.
+  Reach reach_end(bool over_bytes) const;
+
+  const std::vector<Node>& nodes() const noexcept { return nodes_; }
+  const std::vector<uint32_t>& begins() const noexcept { return begins_; }
+  const std::vector<uint32_t>& ends() const noexcept { return ends_; }
+
+ private:
+  uint32_t add_node();
+  uint32_t add_rule(const Expression* expression);
+  uint32_t lay(const Expression& expression, uint32_t from);
+  uint32_t lay_bytes(const std::string& bytes, uint32_t from);
+  uint32_t lay_characters(const std::vector<CharacterRange>& ranges, uint32_t from);
+  uint32_t lay_repeat(const Expression& expression, uint32_t from);
+
+  std::vector<Node> nodes_;
+  std::vector<uint32_t> begins_;
+  std::vector<uint32_t> ends_;
+  std::vector<const Expression*> expressions_;  // of each rule, those without a name last
+  uint32_t rule_ = 0;                           // the one that is laid out
+};
+
+}  // namespace lille

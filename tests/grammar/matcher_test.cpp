@@ -1,0 +1,218 @@
+#include "grammar/matcher.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "grammar/grammar_text.h"
+#include "grammar/reference.h"
+#include "support.h"
+
+namespace lille {
+namespace {
+
+Matcher matcher_of(const RuleSet& rules) { return Matcher(std::make_shared<const CompiledGrammar>(rules)); }
+Matcher matcher_of(std::string_view text) { return matcher_of(parse_grammar_text(text)); }
+
+Matcher::State read(Matcher& matcher, std::string_view text) {
+  Matcher::State state = matcher.start();
+  for (const char byte : text) {
+    if (state == Matcher::kDead) break;
+    state = matcher.next(state, static_cast<uint8_t>(byte));
+  }
+  return state;
+}
+
+bool accepts(Matcher& matcher, std::string_view text) {
+  const Matcher::State state = read(matcher, text);
+  return state != Matcher::kDead && matcher.is_accepting(state);
+}
+
+bool begins(Matcher& matcher, std::string_view text) { return read(matcher, text) != Matcher::kDead; }
+
+TEST(Matcher, KnowsSentencesAndTheirBeginnings) {
+  Matcher matcher = matcher_of("root ::= \"yes\" | \"no\" \"!\"?");
+  for (const char* text : {"yes", "no", "no!"}) EXPECT_TRUE(accepts(matcher, text)) << text;
+  for (const char* text : {"", "y", "ye", "n"}) {
+    EXPECT_TRUE(begins(matcher, text)) << text;
+    EXPECT_FALSE(accepts(matcher, text)) << text;
+  }
+  for (const char* text : {"x", "yes!", "no!!", "Yes"}) EXPECT_FALSE(begins(matcher, text)) << text;
+}
+
+TEST(Matcher, BracketsNest) {
+  Matcher matcher = matcher_of("root ::= \"(\" root \")\" root |");
+  EXPECT_TRUE(accepts(matcher, ""));
+  EXPECT_TRUE(accepts(matcher, "(()())()"));
+  EXPECT_FALSE(accepts(matcher, "(()"));
+  EXPECT_FALSE(begins(matcher, "())"));
+  const std::string deep(2000, '(');
+  EXPECT_TRUE(begins(matcher, deep));
+  EXPECT_TRUE(accepts(matcher, deep + std::string(2000, ')')));
+  EXPECT_FALSE(begins(matcher, deep + std::string(2001, ')')));
+}
+
+TEST(Matcher, CharactersMayBeCutAnywhere) {
+  Matcher matcher = matcher_of("root ::= [^a]{2}");
+  EXPECT_TRUE(accepts(matcher, "\xe2\x82\xac\xf0\x9f\x98\x80"));
+  EXPECT_TRUE(begins(matcher, "\xe2\x82"));
+  EXPECT_TRUE(begins(matcher, "\xe2\x82\xac\xf0\x9f\x98"));
+  EXPECT_FALSE(begins(matcher, "\xe2\x28"));
+  EXPECT_FALSE(begins(matcher, "\xed\xa0"));
+  EXPECT_FALSE(begins(matcher, "\xc0"));
+  EXPECT_FALSE(begins(matcher, "a"));
+}
+
+TEST(Matcher, WhatComesAgainIsTheSameState) {
+  Matcher matcher =
+      matcher_of("root ::= \"[\" (item (\",\" item)*)? \"]\" item ::= char+ | root char ::= [a-z]");
+  EXPECT_EQ(read(matcher, "[x,ab"), read(matcher, "[y,[z],abc,q"));
+  EXPECT_EQ(read(matcher, "[a,"), read(matcher, "[a,bc,"));
+  EXPECT_NE(read(matcher, "[a,"), read(matcher, "[[a,"));
+}
+
+// Every form of recursion, emptiness and ambiguity that is known to break parsers.
+TEST(Matcher, HostileGrammarsAreReadAsTheyAreDefined) {
+  for (const char* text :
+       {"root ::= root \"a\" | root \"b\" |", "root ::= \"a\" root | root root | \"b\"", "root ::= (\"a\"*)*",
+        "root ::= (\"a\"? \"b\"?)* \"a\"", "root ::= x root x | \"a\" x ::= \"b\" |",
+        "root ::= a a ::= b | \"a\" b ::= a | \"b\" root", "root ::= root root root | \"a\" |",
+        "root ::= (\"a\" | \"a\" \"a\" | root \"b\"){2,3}", "root ::= e e e \"a\" e e ::= e e |",
+        "root ::= x y x ::= y | \"a\" x y ::= x | \"b\" |", "root ::= (root | \"a\"){0,4} \"b\""}) {
+    const RuleSet rules = parse_grammar_text(text);
+    const test::ReferenceLanguage reference(rules, "ab", 7);
+    Matcher matcher = matcher_of(rules);
+    for (uint32_t bits = 1; bits < 256; ++bits) {
+      // A text is the bits below the highest one.
+      std::string word;
+      for (uint32_t rest = bits; rest > 1; rest >>= 1) word += (rest & 1) != 0 ? 'b' : 'a';
+      EXPECT_EQ(accepts(matcher, word), reference.sentences().contains(word)) << text << " on " << word;
+    }
+  }
+}
+
+class RandomGrammars {
+ public:
+  explicit RandomGrammars(uint32_t seed) : random_(seed) {}
+
+  RuleSet next() {
+    RuleSet rules;
+    for (const char* name : {"root", "x", "y"}) rules.add(name);
+    for (Expression& rule : rules.rules) rule = expression(3);
+    return rules;
+  }
+
+ private:
+  uint32_t pick(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
+
+  Expression expression(int depth) {
+    switch (pick(depth > 0 ? 7 : 3)) {
+      case 0:
+        return bytes_of(pick(2) == 0 ? "a" : "b");
+      case 1:
+        return pick(3) == 0 ? bytes_of("ab") : characters_of({{'a', 'a' + pick(2)}});
+      case 2:
+        return rule_of(pick(3));
+      case 3:
+      case 4: {
+        std::vector<Expression> parts;
+        for (uint32_t n = pick(4); n > 0; --n) parts.push_back(expression(depth - 1));
+        return sequence_of(std::move(parts));
+      }
+      case 5: {
+        std::vector<Expression> parts;
+        for (uint32_t n = 1 + pick(3); n > 0; --n) parts.push_back(expression(depth - 1));
+        return choice_of(std::move(parts));
+      }
+      default: {
+        const uint32_t min = pick(3);
+        return repeat_of(expression(depth - 1), min, pick(3) == 0 ? Expression::kUnbounded : min + pick(3));
+      }
+    }
+  }
+
+  std::mt19937 random_;
+};
+
+// Whether some text leads from a state to a sentence.
+bool can_end(Matcher& matcher, Matcher::State state, int n_bytes) {
+  std::set<Matcher::State> reached = {state};
+  for (int idx = 0; idx <= n_bytes; ++idx) {
+    std::set<Matcher::State> next;
+    for (const Matcher::State from : reached) {
+      if (matcher.is_accepting(from)) return true;
+      for (const char byte : {'a', 'b'}) {
+        const Matcher::State to = matcher.next(from, static_cast<uint8_t>(byte));
+        if (to != Matcher::kDead) next.insert(to);
+      }
+    }
+    reached = std::move(next);
+  }
+  return false;
+}
+
+TEST(Matcher, AgreesWithTheDefinitionOnRandomGrammars) {
+  constexpr std::size_t kMaxBytes = 5;
+  RandomGrammars grammars(1);
+  int n_languages = 0;
+  for (int round = 0; round < 400; ++round) {
+    const RuleSet rules = grammars.next();
+    const test::ReferenceLanguage reference(rules, "ab", kMaxBytes);
+    std::optional<Matcher> matcher;
+    try {
+      matcher = matcher_of(rules);
+    } catch (const Error&) {
+      EXPECT_TRUE(reference.sentences().empty());
+      continue;
+    }
+    ++n_languages;
+    for (uint32_t bits = 1; bits < 2u << kMaxBytes; ++bits) {
+      std::string word;
+      for (uint32_t rest = bits; rest > 1; rest >>= 1) word += (rest & 1) != 0 ? 'b' : 'a';
+      const bool is_sentence = reference.sentences().contains(word);
+      matcher->begin_work();
+      const Matcher::State state = read(*matcher, word);
+      ASSERT_EQ(state != Matcher::kDead && matcher->is_accepting(state), is_sentence)
+          << "round " << round << ", " << word;
+      if (state != Matcher::kDead) {
+        ASSERT_TRUE(can_end(*matcher, state, 12)) << round << ", " << word;
+        continue;
+      }
+      for (const std::string& sentence : reference.sentences())
+        ASSERT_FALSE(sentence.starts_with(word)) << round << ", " << word;
+    }
+  }
+  EXPECT_GT(n_languages, 300);
+}
+
+TEST(Matcher, WorkIsBounded) {
+  Matcher matcher = matcher_of("root ::= root root root | \"a\" | \"aa\"");
+  test::expect_error(ErrorCode::kInvalidArgument, "more readings than 1000000 steps",
+                     [&] { read(matcher, std::string(20'000, 'a')); });
+  // What was read before stands.
+  matcher.begin_work();
+  EXPECT_TRUE(accepts(matcher, "aaa"));
+  EXPECT_LT(matcher.n_table_bytes(), 100u << 20);
+}
+
+TEST(Matcher, ResetForgetsAllButTheBeginning) {
+  Matcher matcher = matcher_of("root ::= \"a\" root \"b\" |");
+  const std::size_t n_bytes = matcher.n_table_bytes();
+  EXPECT_TRUE(accepts(matcher, "aaabbb"));
+  EXPECT_GT(matcher.n_table_bytes(), n_bytes);
+  matcher.reset();
+  EXPECT_EQ(matcher.n_table_bytes(), n_bytes);
+  EXPECT_TRUE(accepts(matcher, "aabb"));
+  EXPECT_TRUE(matcher.is_accepting(matcher.start()));
+}
+
+TEST(Matcher, ACopyHasTablesOfItsOwn) {
+  Matcher matcher = matcher_of("root ::= \"a\"* \"b\"");
+  read(matcher, "aa");
+  Matcher copy = matcher;
+  EXPECT_TRUE(accepts(copy, "aab"));
+  EXPECT_TRUE(accepts(matcher, "b"));
+}
+
+}  // namespace
+}  // namespace lille

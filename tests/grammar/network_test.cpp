@@ -1,0 +1,40 @@
+#include "grammar/network.h"
+
+#include <gtest/gtest.h>
+
+#include "grammar/grammar_text.h"
+
+namespace lille {
+namespace {
+
+TEST(GrammarNetwork, ReachesTheEndOverBytesOrWithoutThem) {
+  const RuleSet rules =
+      parse_grammar_text("root ::= \"ab\" | root root | empty\nempty ::=\nnever ::= never \"x\"");
+  const GrammarNetwork network(rules);
+  const GrammarNetwork::Reach all = network.reach_end(true);
+  EXPECT_EQ(all.rules, std::vector<bool>({true, true, false}));
+  const GrammarNetwork::Reach nothing = network.reach_end(false);
+  EXPECT_EQ(nothing.rules, std::vector<bool>({true, true, false}));
+  for (std::size_t rule = 0; rule < 3; ++rule) EXPECT_TRUE(all.nodes[network.ends()[rule]]);
+  EXPECT_FALSE(all.nodes[network.begins()[2]]);
+}
+
+TEST(GrammarNetwork, CharactersShareTheirLastBytes) {
+  // Nine sequences; their continuation bytes need three nodes, those of E0, ED, F0 and F4 one each.
+  const GrammarNetwork network(parse_grammar_text("root ::= ."));
+  EXPECT_EQ(network.nodes().size(), 2u + 1 + 3 + 4);
+}
+
+TEST(GrammarNetwork, LoopsDoNotLeakIntoOtherChoices) {
+  // Were a loop entered at the place where the choices begin, a text could go on with another choice.
+  const GrammarNetwork network(parse_grammar_text("root ::= \"a\"* | \"b\""));
+  const auto& begin = network.nodes()[network.begins()[0]];
+  for (const auto& node : network.nodes()) {
+    for (const uint32_t target : node.empties) EXPECT_NE(target, network.begins()[0]);
+    for (const auto& edge : node.bytes) EXPECT_NE(edge.target, network.begins()[0]);
+  }
+  EXPECT_EQ(begin.bytes.size() + begin.empties.size(), 2u);
+}
+
+}  // namespace
+}  // namespace lille
