@@ -33,6 +33,8 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/models/lille-tiny-8bit DESTINATION ${CMA
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/tasks DESTINATION ${CMAKE_INSTALL_DATADIR}/lille)
 install(FILES ${PROJECT_SOURCE_DIR}/models/calibration.txt ${PROJECT_SOURCE_DIR}/models/CALIBRATION.md
   DESTINATION ${CMAKE_INSTALL_DATADIR}/lille/models)
+# Where systemd looks, below /usr as below /usr/local.
+install(FILES ${PROJECT_SOURCE_DIR}/packaging/lille.service DESTINATION lib/systemd/system)
 
 # Completions and manual pages are printed by the program, which knows its options.
 set(LILLE_PAGES_DIR ${PROJECT_BINARY_DIR}/pages)

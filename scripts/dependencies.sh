@@ -6,7 +6,8 @@
 #   scripts/dependencies.sh install GROUP...   installs what is missing; does nothing where all is there
 #
 # Groups: build (library and program), test (the test suite and its checks), aarch64 (the kernels for ARM on another
-# machine), fuzz (the fuzz targets), develop (what else is handy for work on the code).
+# machine), fuzz (the fuzz targets), deploy (what reads the files of packaging/ and docs/deploy/, for their tests),
+# develop (what else is handy for work on the code).
 set -euo pipefail
 
 # group | package | reason
@@ -38,6 +39,7 @@ aarch64|g++-aarch64-linux-gnu|compiles for 64-bit ARM elsewhere, with its C and 
 aarch64|qemu-user-static|runs programs for ARM, on the processor that is asked for
 aarch64|googletest|the test framework's source, since libgtest-dev is compiled for this machine
 fuzz|clang|libFuzzer
+deploy|systemd|checks the service
 develop|ccache|rebuilds in seconds after a change of branch
 develop|clang-tidy|runs the checks of .clang-tidy
 develop|shellcheck|checks the scripts
@@ -115,5 +117,5 @@ case $command in
   list) rows "$@" | cut -d'|' -f2 ;;
   explain) rows "$@" | tr '|' '\t' ;;
   install) install "$@" ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
