@@ -24,9 +24,10 @@ from serving import Server, request
 
 PIECE = b'"text":'
 END = b"data: [DONE]"
-WARM_UP_S = 2
+WARM_UP_S = 4
 FIRST_ID, LAST_ID = 300, 32000
-END_OF_TEXT = "32764"
+# Without tokens that end an answer, it has its full length.
+SPECIAL_BIAS = {str(token): -100 for token in range(32763, 32768)}
 
 
 class Load:
@@ -44,7 +45,7 @@ class Load:
     def next_request(self):
         prompt = [self.rng.randint(FIRST_ID, LAST_ID) for _ in range(self.n_prompt)]
         return request("/v1/completions", {
-            "prompt": prompt, "max_tokens": self.max_tokens, "logit_bias": {END_OF_TEXT: -100}, "stream": True,
+            "prompt": prompt, "max_tokens": self.max_tokens, "logit_bias": SPECIAL_BIAS, "stream": True,
             "stream_options": {"include_usage": True}})  # fmt: skip
 
     def forget(self):

@@ -13,6 +13,7 @@ export class Server {
 
   static async start(program: string, ...options: string[]): Promise<Server> {
     const child = spawn(program, ['serve', '--port', '0', ...options], { stdio: ['ignore', 'pipe', 'ignore'] });
+    process.on('exit', () => child.kill());
     let said = '';
     for await (const piece of child.stdout) {
       said += String(piece);
