@@ -31,7 +31,8 @@ ordered_json chat_token(const TokenLogprob& of, const Tokenizer& tokenizer) {
   for (const char byte : tokenizer.token_bytes(of.token)) bytes.push_back(static_cast<unsigned char>(byte));
   return {{"token", token_text(of.token, tokenizer)},
           {"logprob", finite(of.logprob)},
-          {"bytes", std::move(bytes)}};
+          {"bytes", std::move(bytes)},
+          {"token_id", of.token}};
 }
 
 ordered_json chat_logprobs(const AnswerPart& part, const Tokenizer& tokenizer) {
@@ -53,25 +54,33 @@ ordered_json completion_logprobs(const AnswerPart& part, const Tokenizer& tokeni
   ordered_json logprobs = ordered_json::array();
   ordered_json tops = ordered_json::array();
   ordered_json offsets = ordered_json::array();
+  ordered_json ids = ordered_json::array();
+  ordered_json top_ids = ordered_json::array();
   int64_t n_characters = part.n_characters_before;
   for (const ListedToken& listed : part.tokens) {
     tokens.push_back(token_text(listed.token, tokenizer));
     offsets.push_back(n_characters);
     n_characters += count_characters(tokenizer.token_bytes(listed.token));
     logprobs.push_back(listed.logprob ? ordered_json(finite(*listed.logprob)) : ordered_json());
+    ids.push_back(listed.token);
     ordered_json top;
+    ordered_json top_id;
+    const auto list = [&](int32_t token, float logprob) {
+      const std::string text = token_text(token, tokenizer);
+      top[text] = finite(logprob);
+      top_id[text] = token;
+    };
     if (listed.logprob) {
-      for (const TokenLogprob& likely : listed.top_logprobs)
-        top[token_text(likely.token, tokenizer)] = finite(likely.logprob);
+      for (const TokenLogprob& likely : listed.top_logprobs) list(likely.token, likely.logprob);
       // The token itself stands among them, as in OpenAI's replies, also where none is asked for.
-      top[token_text(listed.token, tokenizer)] = finite(*listed.logprob);
+      list(listed.token, *listed.logprob);
     }
     tops.push_back(std::move(top));
+    top_ids.push_back(std::move(top_id));
   }
-  return {{"tokens", std::move(tokens)},
-          {"token_logprobs", std::move(logprobs)},
-          {"top_logprobs", std::move(tops)},
-          {"text_offset", std::move(offsets)}};
+  return {{"tokens", std::move(tokens)},     {"token_logprobs", std::move(logprobs)},
+          {"top_logprobs", std::move(tops)}, {"text_offset", std::move(offsets)},
+          {"token_ids", std::move(ids)},     {"top_token_ids", std::move(top_ids)}};
 }
 
 ordered_json logprobs_json(const AnswerForm& form, const AnswerPart& part, const Tokenizer& tokenizer) {

@@ -42,6 +42,11 @@ TEST_F(AnswerJsonTest, PartsOfCharactersHaveNamesOfTheirOwn) {
   const ordered_json chat = answer_json(form, std::vector{part}, {}, tokenizer_)["choices"][0];
   EXPECT_EQ(chat["logprobs"]["content"][0]["bytes"], ordered_json({0xe2}));
   EXPECT_EQ(chat["logprobs"]["content"][0]["top_logprobs"].size(), 2u);
+  // The way back that is exact.
+  EXPECT_EQ(completion["logprobs"]["token_ids"], ordered_json({byte_token('\xe2')}));
+  EXPECT_EQ(completion["logprobs"]["top_token_ids"][0]["bytes:\\x82"], byte_token('\x82'));
+  EXPECT_EQ(chat["logprobs"]["content"][0]["token_id"], byte_token('\xe2'));
+  EXPECT_EQ(chat["logprobs"]["content"][0]["top_logprobs"][1]["token_id"], byte_token('\x82'));
 }
 
 TEST_F(AnswerJsonTest, TheEndOfATurnIsListedInCompletionsOnly) {
