@@ -100,8 +100,12 @@ await step('the pointer shows alternatives, and choosing one continues from it',
   const label = await other.getAttribute('aria-label');
   const chosen = await other.locator('code').textContent();
   assert.match(label, /^Continue from .+, .*%$/);
+  const asked = page.waitForRequest((request) => request.url().endsWith('/v1/completions'));
   await other.click();
   await ended();
+  // The very tokens that are kept, not their text cut anew.
+  const kept = (await stored())[0].messages[1].tokens.slice(0, 4).map(([, , , ids]) => ids[0]);
+  assert.deepEqual((await asked).postDataJSON().prompt.slice(-4), kept);
   const after = await tokensOf(answers);
   assert.deepEqual(after.slice(0, 3), before.slice(0, 3));
   assert.equal(after[3].replaceAll(' ', '\u2423').replaceAll('\n', '\u21b5'), chosen);

@@ -43,7 +43,7 @@ class Alternatives {
   }
 
   #row(one, isTaken, choose) {
-    // A part of a character cannot be asked for as text.
+    // A part of a character is no text that the answer could begin to show.
     const isPart = one.text.startsWith('bytes:') && bytesOf(one.text).length > 0;
     const what = isMark(one.text) ? 'End the answer here' : `Continue from ${spoken(one.text)}`;
     const label = isTaken ? `${spoken(one.text)}, taken` : isPart ? spoken(one.text) : what;

@@ -142,7 +142,7 @@ export class ChatView {
     messages[idx] = { role: 'assistant', content, tokens: [...tokens], finish: null };
     focusField();
     const before = messages.slice(0, idx);
-    await this.#make((signal) => continueAnswer(before, content, sampling(), signal));
+    await this.#make((signal) => continueAnswer(before, content, tokens, sampling(), signal));
   }
 
   async #answer() {

@@ -72,7 +72,7 @@ export class CompletionView {
     showError(byId('complete-error'), '');
     byId('continuation').classList.add('busy');
     await run(
-      (signal) => continueText(prompt, sampling(), signal),
+      (signal) => continueText(prompt, tokens, sampling(), signal),
       (piece) => {
         this.#text += piece.text;
         this.#tokens.push(...piece.tokens);

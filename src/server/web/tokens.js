@@ -1,17 +1,23 @@
 // Tokens as data: what the API says of them, their bytes, the characters they make together. No element is made here.
-// A token is {text, logprob, top}: its text as the API writes it ("bytes:\xe2" where the bytes are no character), the
-// natural logarithm of its probability, and the likeliest tokens of its place as {text, logprob}, the likeliest first.
+// A token is {text, logprob, id, top}: its text as the API writes it ("bytes:\xe2" where the bytes are no character), the
+// natural logarithm of its probability, its number, and the likeliest tokens of its place as {text, logprob, id}, the
+// likeliest first. What was stored without numbers has none.
 
 /** How many alternatives are asked for at each token. */
 export const kAlternatives = 6;
 
 const kEncoder = new TextEncoder();
 const byLikelihood = (left, right) => right.logprob - left.logprob;
-const token = (text, logprob, top) => ({ text, logprob, top: top.sort(byLikelihood) });
+const token = (text, logprob, id, top) => ({ text, logprob, id, top: top.sort(byLikelihood) });
 
 function chatTokens(logprobs) {
   return (logprobs?.content ?? []).map((one) =>
-    token(one.token, one.logprob, one.top_logprobs.map(({ token: text, logprob }) => ({ text, logprob }))),
+    token(
+      one.token,
+      one.logprob,
+      one.token_id,
+      one.top_logprobs.map(({ token: text, logprob, token_id: id }) => ({ text, logprob, id })),
+    ),
   );
 }
 
@@ -20,7 +26,12 @@ function completionTokens(logprobs) {
     token(
       text,
       logprobs.token_logprobs[idx] ?? 0,
-      Object.entries(logprobs.top_logprobs?.[idx] ?? {}).map(([text, logprob]) => ({ text, logprob })),
+      logprobs.token_ids[idx],
+      Object.entries(logprobs.top_logprobs[idx] ?? {}).map(([text, logprob]) => ({
+        text,
+        logprob,
+        id: logprobs.top_token_ids[idx][text],
+      })),
     ),
   );
 }
@@ -48,6 +59,12 @@ export function bytesOf(text) {
 export function textOf(tokens) {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   return tokens.map(({ text }) => decoder.decode(bytesOf(text), { stream: true })).join('') + decoder.decode();
+}
+
+/** The numbers of tokens, or null if one is not known. */
+export function idsOf(tokens) {
+  const ids = tokens.map(({ id }) => id);
+  return ids.every(Number.isInteger) ? ids : null;
 }
 
 /** Puts tokens together until they make whole characters. Each unit is {text, first, n_tokens}. */
@@ -96,9 +113,14 @@ export function spoken(text) {
 
 const round = (logprob) => Math.round(logprob * 1000) / 1000;
 
-/** Tokens in the short form that is stored: [text, logprob, [text, logprob, ...]]. */
+/** Tokens in the short form that is stored: [text, logprob, [text, logprob, ...], [id, id, ...]], the own id first. */
 export const pack = (tokens) =>
-  tokens.map(({ text, logprob, top }) => [text, round(logprob), top.flatMap((one) => [one.text, round(one.logprob)])]);
+  tokens.map(({ text, logprob, id, top }) => [
+    text,
+    round(logprob),
+    top.flatMap((one) => [one.text, round(one.logprob)]),
+    ...(idsOf([{ id }, ...top]) ? [[id, ...top.map((one) => one.id)]] : []),
+  ]);
 
 /** Tokens of the stored form; none if it is not one. */
 export function unpack(packed) {
@@ -107,12 +129,13 @@ export function unpack(packed) {
   if (!Array.isArray(packed)) return tokens;
   for (const one of packed) {
     if (!Array.isArray(one) || !isPair(one[0], one[1]) || !Array.isArray(one[2])) return [];
+    const ids = Array.isArray(one[3]) && one[3].every(Number.isInteger) ? one[3] : [];
     const top = [];
     for (let idx = 0; idx + 1 < one[2].length; idx += 2) {
       if (!isPair(one[2][idx], one[2][idx + 1])) return [];
-      top.push({ text: one[2][idx], logprob: one[2][idx + 1] });
+      top.push({ text: one[2][idx], logprob: one[2][idx + 1], id: ids[1 + idx / 2] });
     }
-    tokens.push({ text: one[0], logprob: one[1], top });
+    tokens.push({ text: one[0], logprob: one[1], id: ids[0], top });
   }
   return tokens;
 }
