@@ -1,6 +1,7 @@
 #include "cli/answer.h"
 
 #include "base/check.h"
+#include "base/error_name.h"
 
 namespace lille::cli {
 namespace {
@@ -23,30 +24,6 @@ ordered_json logprobs_json(const WholeAnswer& answer, const Tokenizer& tokenizer
     all.push_back(std::move(chosen));
   }
   return all;
-}
-
-std::string_view error_code_name(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kInvalidArgument:
-      return "invalid_argument";
-    case ErrorCode::kInvalidShape:
-      return "invalid_shape";
-    case ErrorCode::kUnsupported:
-      return "unsupported";
-    case ErrorCode::kNotFound:
-      return "not_found";
-    case ErrorCode::kCorruptFile:
-      return "corrupt_file";
-    case ErrorCode::kIo:
-      return "io";
-    case ErrorCode::kOutOfMemory:
-      return "out_of_memory";
-    case ErrorCode::kCanceled:
-      return "canceled";
-    case ErrorCode::kInternal:
-      break;
-  }
-  return "internal";
 }
 
 }  // namespace
