@@ -3,28 +3,10 @@
 #include <algorithm>
 
 #include "generate/answer.h"
+#include "model/hidden_sum.h"
 
 namespace lille {
 namespace {
-
-// Sums the rows of the last hidden state.
-class HiddenSum : public Observer {
- public:
-  HiddenSum(std::vector<double>& sum, const ModelArgs& args)
-      : sum_(sum), hidden_idx_(args.n_layer + 1), n_embd_(static_cast<std::size_t>(args.n_embd)) {
-    sum_.resize(n_embd_);
-  }
-
-  void hidden_state(int64_t hidden_idx, std::span<const float> values) override {
-    if (hidden_idx != hidden_idx_) return;
-    for (std::size_t idx = 0; idx < values.size(); ++idx) sum_[idx % n_embd_] += values[idx];
-  }
-
- private:
-  std::vector<double>& sum_;
-  int64_t hidden_idx_;
-  std::size_t n_embd_;
-};
 
 ScoredToken score(std::span<const float> logits, int32_t token, int64_t n_top) {
   std::vector<float> logprobs(logits.begin(), logits.end());
