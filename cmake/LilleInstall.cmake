@@ -4,6 +4,10 @@ include(CMakePackageConfigHelpers)
 set(LILLE_CONFIG_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/lille)
 
 install(TARGETS lille EXPORT lilleTargets)
+if(TARGET lille_shared)
+  install(TARGETS lille_shared EXPORT lilleTargets)
+endif()
+install(FILES ${PROJECT_SOURCE_DIR}/include/lille.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/lille ${PROJECT_BINARY_DIR}/include/lille
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(EXPORT lilleTargets NAMESPACE lille:: DESTINATION ${LILLE_CONFIG_DIR})

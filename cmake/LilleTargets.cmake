@@ -66,6 +66,27 @@ function(lille_library)
   list(REMOVE_DUPLICATES libraries)
   list(REMOVE_ITEM libraries nlohmann_json::nlohmann_json)
   target_link_libraries(lille PRIVATE ${libraries})
+  lille_shared_library("${objects}" "${libraries}")
+endfunction()
+
+# liblille.so: the same objects. It shows the C API and the C++ API of the namespace lille, and nothing of the libraries
+# that are compiled in. Within 0.x, versions that differ in the second number are not compatible. A sanitizer's runtime
+# belongs to the program.
+function(lille_shared_library objects libraries)
+  if(LILLE_SANITIZE OR LILLE_FUZZ)
+    return()
+  endif()
+  add_library(lille_shared SHARED ${objects})
+  add_library(lille::shared ALIAS lille_shared)
+  set_target_properties(lille_shared PROPERTIES
+    OUTPUT_NAME lille EXPORT_NAME shared LINKER_LANGUAGE CXX
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+    INTERFACE_INCLUDE_DIRECTORIES "$<TARGET_PROPERTY:lille,INTERFACE_INCLUDE_DIRECTORIES>"
+    LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/lille.map)
+  target_compile_features(lille_shared INTERFACE cxx_std_20)
+  target_link_options(lille_shared PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/lille.map -Wl,--no-undefined
+                                           -Wl,-Bsymbolic-functions)
+  target_link_libraries(lille_shared PRIVATE ${libraries})
 endfunction()
 
 # lille_program(NAME SOURCES a.cpp ... LIBRARIES ...): an executable with the project's flags.

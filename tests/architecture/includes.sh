@@ -14,7 +14,7 @@ for layer in "${layers[@]}"; do
   allowed+=" $layer"
   while read -r file; do
     while read -r name; do
-      [[ "$allowed " == *" ${name%%/*} "* && $name == */* ]] ||
+      [[ $name == lille.h || "$allowed " == *" ${name%%/*} "* && $name == */* ]] ||
         violation includes "$file" "includes \"$name\", which does not stand at or below layer $layer"
     done < <(quoted "$file")
   done < <(cpp_files "src/$layer")

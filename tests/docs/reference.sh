@@ -6,7 +6,7 @@ doxygen=$1 doxyfile=$2 folder=$3
 cd "$folder"
 rm -rf html bad
 { cat "$doxyfile"; printf 'OUTPUT_DIRECTORY = .\n'; } | "$doxygen" -
-for text in "Session::forward" "SamplerOptions" "batch_generate"; do
+for text in "Session::forward" "SamplerOptions" "batch_generate" "lille_model_load"; do
   grep -rqF "$text" html --include='*.html' || { printf 'the reference lacks %s\n' "$text"; exit 1; }
 done
 

@@ -7,7 +7,7 @@ export PKG_CONFIG_PATH=$tree/$libdir/pkgconfig
 "$pkg_config" --exact-version "$("$pkg_config" --modversion lille)" lille
 read -ra flags < <("$pkg_config" --cflags --libs lille)
 printf 'flags: %s\n' "${flags[*]}"
-"$compiler" -std=c++20 "$program" -o "$tree-pkg-config" "${flags[@]}"
+"$compiler" -std=c++20 "$program" -o "$tree-pkg-config" "${flags[@]}" -Wl,-rpath,"$tree/$libdir"
 text=$(cd / && "$tree-pkg-config" "$model")
 printf '%s\n' "$text"
 ((${#text} > 40))
