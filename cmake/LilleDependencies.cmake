@@ -42,6 +42,15 @@ add_library(httplib::httplib UNKNOWN IMPORTED)
 set_target_properties(httplib::httplib PROPERTIES IMPORTED_LOCATION ${HTTPLIB_LIBRARY}
                       INTERFACE_INCLUDE_DIRECTORIES ${HTTPLIB_INCLUDE})
 
+if(LILLE_PYTHON)
+  # Debian's packages are those of Debian's interpreter, whichever comes first in PATH.
+  if(NOT Python_EXECUTABLE AND EXISTS /usr/bin/python3)
+    set(Python_EXECUTABLE /usr/bin/python3)
+  endif()
+  find_package(Python 3.9 REQUIRED COMPONENTS Interpreter Development.Module)
+  find_package(pybind11 2.10 REQUIRED)
+endif()
+
 if(LILLE_DEVELOPER_MODE)
   find_package(GTest 1.12 REQUIRED)
   find_package(benchmark 1.7 REQUIRED)

@@ -5,9 +5,9 @@
 #   scripts/dependencies.sh explain GROUP...   group, package and reason
 #   scripts/dependencies.sh install GROUP...   installs what is missing; does nothing where all is there
 #
-# Groups: build (library and program), test (the test suite and its checks), aarch64 (the kernels for ARM on another
-# machine), fuzz (the fuzz targets), deploy (what reads the files of packaging/ and docs/deploy/, for their tests),
-# develop (what else is handy for work on the code).
+# Groups: build (library and program), python (the Python package), test (the test suite and its checks), aarch64 (the
+# kernels for ARM on another machine), fuzz (the fuzz targets), deploy (what reads the files of packaging/ and
+# docs/deploy/, for their tests), develop (what else is handy for work on the code).
 set -euo pipefail
 
 # group | package | reason
@@ -26,6 +26,15 @@ build|libssl-dev|SHA-256 and SHA-1 of what was downloaded, TLS for lille serve; 
 build|libcpp-httplib-dev|reads and writes HTTP for lille serve; the program alone needs it
 build|libutf8proc-dev|Unicode classes of letters and digits for the tokenizer's split pattern
 build|libxxhash-dev|a fast hash of weights and of saved prompt caches; its header alone
+python|pybind11-dev|binds the library to Python; a template library without code of its own
+python|python3-dev|the headers of Python
+python|python3-venv|virtual environments, into which pip installs the package
+python|python3-pip|installs the package
+python|python3-setuptools|the back end by which pip builds it
+python|python3-wheel|the same
+python|python3-numpy|the arrays that logits come in
+test|python3-pytest|the test framework of the Python package
+test|mypy|checks the types of the Python package
 test|libgtest-dev|the test framework
 test|libpcre2-dev|an independent reading of the tokenizer's split pattern, for tests and the tokenizer benchmark
 test|libbenchmark-dev|the benchmark programs; built with the tests so that they cannot rot

@@ -4,4 +4,4 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 clang_format=$1
 
-cpp_files src include tests bench fuzz | xargs -d '\n' "$clang_format" --dry-run --Werror --ferror-limit=1
+cpp_files src include python tests bench fuzz | xargs -d '\n' "$clang_format" --dry-run --Werror --ferror-limit=1

@@ -18,7 +18,7 @@ done
 while read -r file; do
   n_lines=$(wc -l <"$file")
   ((n_lines <= max_lines)) || violation too_long "$file" "has $n_lines lines, at most $max_lines are allowed"
-done < <(cpp_files src include tests bench fuzz)
+done < <(cpp_files src include python tests bench fuzz)
 
 while IFS=: read -r file line_number _; do
   violation ascii "$file" "line $line_number is not ASCII"
