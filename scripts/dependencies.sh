@@ -41,6 +41,8 @@ test|libbenchmark-dev|the benchmark programs; built with the tests so that they 
 test|clang-format|checks the layout of the code, where it is version 14 as on Debian 12
 test|doxygen|makes the reference page of the public headers and finds what is not documented
 test|mandoc|checks the manual pages
+test|dpkg-dev|finds which packages a Debian package depends on, when cpack makes one
+test|file|tells cpack which files are programs
 test|curl|talks with lille serve as people do
 test|openssl|makes the certificate that it does so with over TLS
 test|pkgconf|checks that other projects find the installed library by pkg-config
@@ -50,6 +52,7 @@ aarch64|googletest|the test framework's source, since libgtest-dev is compiled f
 fuzz|clang|libFuzzer
 deploy|systemd|checks the service
 develop|ccache|rebuilds in seconds after a change of branch
+develop|lintian|checks the Debian packages
 develop|clang-tidy|runs the checks of .clang-tidy
 develop|shellcheck|checks the scripts
 develop|chromium|uses the page of lille serve, in tests/server/page.sh
