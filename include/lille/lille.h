@@ -13,6 +13,7 @@
 #include "lille/error.h"
 #include "lille/generate.h"
 #include "lille/hub.h"
+#include "lille/logit_lens.h"
 #include "lille/logits_processors.h"
 #include "lille/mixed_plan.h"
 #include "lille/model.h"

@@ -15,6 +15,8 @@ struct Access {
 
   /// The weights and tables behind a handle; they live as long as any copy of it.
   static const ModelParts& parts(const Model& model) noexcept { return *model.parts_; }
+  /// What a session owns, up to its end.
+  static SessionState& state(Session& session) noexcept { return *session.state_; }
   /// As Model::load, but what it finds of NaN and infinity goes to `on_non_finite`; nothing is looked for if
   /// that is empty.
   static Model load(const std::filesystem::path& path, const LoadOptions& options,

@@ -15,22 +15,11 @@ using nlohmann::ordered_json;
 // JSON has no number for minus infinity; this is what OpenAI's API says for it.
 constexpr float kNever = -9999;
 
-float finite(float logprob) { return std::isfinite(logprob) ? logprob : kNever; }
-
-// A token's bytes as a text that no other token has, in OpenAI's way: those that are no UTF-8 by their codes.
-std::string token_text(int32_t token, const Tokenizer& tokenizer) {
-  const std::string_view bytes = tokenizer.token_bytes(token);
-  if (is_valid_utf8(bytes)) return std::string(bytes);
-  std::string text = "bytes:";
-  for (const char byte : bytes) text += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
-  return text;
-}
-
 ordered_json chat_token(const TokenLogprob& of, const Tokenizer& tokenizer) {
   ordered_json bytes = ordered_json::array();
   for (const char byte : tokenizer.token_bytes(of.token)) bytes.push_back(static_cast<unsigned char>(byte));
   return {{"token", token_text(of.token, tokenizer)},
-          {"logprob", finite(of.logprob)},
+          {"logprob", finite_logprob(of.logprob)},
           {"bytes", std::move(bytes)},
           {"token_id", of.token}};
 }
@@ -61,13 +50,13 @@ ordered_json completion_logprobs(const AnswerPart& part, const Tokenizer& tokeni
     tokens.push_back(token_text(listed.token, tokenizer));
     offsets.push_back(n_characters);
     n_characters += count_characters(tokenizer.token_bytes(listed.token));
-    logprobs.push_back(listed.logprob ? ordered_json(finite(*listed.logprob)) : ordered_json());
+    logprobs.push_back(listed.logprob ? ordered_json(finite_logprob(*listed.logprob)) : ordered_json());
     ids.push_back(listed.token);
     ordered_json top;
     ordered_json top_id;
     const auto list = [&](int32_t token, float logprob) {
       const std::string text = token_text(token, tokenizer);
-      top[text] = finite(logprob);
+      top[text] = finite_logprob(logprob);
       top_id[text] = token;
     };
     if (listed.logprob) {
@@ -108,6 +97,16 @@ ordered_json piece_of(const AnswerForm& form, ordered_json choice) {
 }
 
 }  // namespace
+
+std::string token_text(int32_t token, const Tokenizer& tokenizer) {
+  const std::string_view bytes = tokenizer.token_bytes(token);
+  if (is_valid_utf8(bytes)) return std::string(bytes);
+  std::string text = "bytes:";
+  for (const char byte : bytes) text += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+  return text;
+}
+
+float finite_logprob(float logprob) { return std::isfinite(logprob) ? logprob : kNever; }
 
 int64_t count_characters(std::string_view bytes) {
   return std::ranges::count_if(bytes,

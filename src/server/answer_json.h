@@ -61,6 +61,12 @@ nlohmann::ordered_json answer_piece(const AnswerForm& form, const AnswerPart& pa
 /// The last piece of a stream that says what was used.
 nlohmann::ordered_json usage_piece(const AnswerForm& form, const Usage& usage);
 
+/// A token's bytes as a text that no other token has, in OpenAI's way: those that are no UTF-8 by their
+/// codes.
+std::string token_text(int32_t token, const Tokenizer& tokenizer);
+/// A log-probability as JSON can say it: minus infinity is OpenAI's -9999.
+float finite_logprob(float logprob);
+
 /// {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details": {"cached_tokens"}}
 nlohmann::ordered_json usage_json(const Usage& usage);
 

@@ -45,6 +45,7 @@ const Api::Route Api::kRoutes[] = {{"/v1/chat/completions", "POST", true, &Api::
                                    {"/v1/completions", "POST", true, &Api::completions},
                                    {"/v1/embeddings", "POST", true, &Api::embeddings},
                                    {"/v1/score", "POST", true, &Api::score},
+                                   {"/v1/inspect", "POST", true, &Api::inspect},
                                    {"/v1/tokenize", "POST", true, &Api::tokenize},
                                    {"/v1/detokenize", "POST", true, &Api::detokenize},
                                    {"/v1/models", "GET", true, &Api::models},
@@ -197,6 +198,10 @@ ApiReply Api::embeddings(const Exchange& exchange) {
 
 ApiReply Api::score(const Exchange& exchange) {
   return score_continuations(exchange, parse_body(exchange.request.body));
+}
+
+ApiReply Api::inspect(const Exchange& exchange) {
+  return inspect_text(exchange, parse_body(exchange.request.body));
 }
 
 ApiReply Api::tokenize(const Exchange& exchange) {

@@ -62,6 +62,7 @@ class Api {
   ApiReply completions(const Exchange& exchange);
   ApiReply embeddings(const Exchange& exchange);
   ApiReply score(const Exchange& exchange);
+  ApiReply inspect(const Exchange& exchange);
   ApiReply tokenize(const Exchange& exchange);
   ApiReply detokenize(const Exchange& exchange);
   ApiReply models(const Exchange& exchange);

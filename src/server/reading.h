@@ -23,7 +23,11 @@ struct Scheduler::Reading::State {
   /// Reads up to `max_tokens` tokens in one pass.
   /// @throws Error as Session::forward.
   void read(Session& session, int64_t max_tokens, const std::stop_token& cancel);
-  /// Whether all is read that has to be: without hidden states the last token tells nothing.
+  /// Whether more is wanted than scores.
+  bool looks_inside() const noexcept;
+  /// The tokens that have to be read: where nobody looks inside, the last tells nothing.
+  int64_t n_to_read() const noexcept;
+  /// Whether these are read.
   bool is_read() const noexcept;
   /// Hands the result over.
   void finish();

@@ -148,6 +148,13 @@ std::unique_ptr<Scheduler::Reading> Scheduler::read(ReadingRequest request) {
   if (request.top_logprobs < 0 || request.top_logprobs > args.vocab_size)
     raise(ErrorCode::kInvalidArgument, "[scheduler] top_logprobs: expected 0 to {} (vocab_size), got {}",
           args.vocab_size, request.top_logprobs);
+  if (request.lens_top < 0 || request.lens_top > args.vocab_size)
+    raise(ErrorCode::kInvalidArgument, "[scheduler] lens_top: expected 0 to {} (vocab_size), got {}",
+          args.vocab_size, request.lens_top);
+  if (request.attention_of &&
+      (*request.attention_of < 0 || *request.attention_of >= static_cast<int64_t>(request.tokens.size())))
+    raise(ErrorCode::kInvalidArgument, "[scheduler] attention_of: expected 0 to {}, got {}",
+          request.tokens.size() - 1, *request.attention_of);
   const auto reading = std::make_shared<Reading::State>(std::move(request));
   {
     const std::scoped_lock lock(mutex_);

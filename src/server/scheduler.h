@@ -53,6 +53,8 @@ struct ReadingRequest {
   int64_t first_scored = 0;     ///< The first token whose log-probability is wanted, from 1; 0: of none.
   int64_t top_logprobs = 0;     ///< At each scored token, so many of the likeliest; >= 0.
   bool wants_hidden = false;    ///< Whether the mean of the last hidden states is wanted.
+  int64_t lens_top = 0;         ///< After each block, at each token, so many of the likeliest next; >= 0.
+  std::optional<int64_t> attention_of = {};  ///< A token whose attention is wanted, from 0; a position.
 };
 
 /// How likely one token was after those before it.
@@ -67,6 +69,11 @@ struct ReadingResult {
   std::vector<ScoredToken> scored;  ///< From first_scored to the last token.
   std::vector<float> mean_hidden;   ///< (n_embd) over all tokens, after the final norm, summed in double.
   int64_t n_cached_tokens = 0;      ///< Tokens that the prefix cache had.
+  /// (n_tokens, n_layer + 1): ReadingRequest::lens_top next tokens, the likeliest first, if the blocks after
+  /// the first 0, 1, ... n_layer were left out (logit_lens).
+  std::vector<std::vector<TokenLogprob>> lens;
+  /// (n_layer, n_head, attention_of + 1): what each head of each block gives to the tokens that it sees.
+  std::vector<float> attention;
 };
 
 /// What a Scheduler did and does.
@@ -185,7 +192,6 @@ class Scheduler {
   void start(std::unique_ptr<Waiting> waiting);
   void deliver(BatchGenerator::Response response);
   void read_piece(const std::stop_token& stop);
-  void finish_reading(Reading::State& reading);
   std::unique_ptr<PromptCache> take_cache();
   void give_cache(std::unique_ptr<PromptCache> cache);
   void fail_running(const Error& error);

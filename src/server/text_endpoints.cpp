@@ -13,6 +13,7 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
+constexpr int64_t kLensTop = 5;
 constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 ApiReply reply_with(const ordered_json& body, std::span<const std::string> ignored) {
@@ -30,6 +31,12 @@ const json& needed(Fields& fields, std::string_view name, std::string_view expec
 
 bool read_bos(Fields& fields, const ServedModel& model) {
   return fields.flag("bos", model.defaults.add_bos_token);
+}
+
+// The text of a request is a prompt or a conversation.
+void check_one_text(const json* messages, const json* prompt) {
+  if ((messages == nullptr) != (prompt == nullptr)) return;
+  refuse_field("prompt", "a text, or messages", prompt == nullptr ? "neither" : "both");
 }
 
 EncodedContinuation read_continuation(const json& prompt, const json& continuation, bool bos,
@@ -94,8 +101,7 @@ ApiReply tokenize_text(const Exchange& exchange, const json& body) {
   const bool bos = read_bos(fields, model);
   const json* messages = fields.find("messages");
   const json* prompt = fields.find("prompt");
-  if ((messages == nullptr) == (prompt == nullptr))
-    refuse_field("prompt", "a text, or messages", prompt == nullptr ? "neither" : "both");
+  check_one_text(messages, prompt);
   std::vector<int32_t> tokens;
   if (messages != nullptr) {
     tokens = read_messages(*messages, model);
@@ -198,6 +204,83 @@ ApiReply embed_texts(const Exchange& exchange, const json& body) {
                      {"model", model.id},
                      {"usage", {{"prompt_tokens", n_tokens}, {"total_tokens", n_tokens}}}},
                     ignored);
+}
+
+namespace {
+
+// A text to be read: `prompt` or `messages`.
+std::vector<int32_t> read_text_field(Fields& fields, bool bos, const ServedModel& model) {
+  const json* messages = fields.find("messages");
+  const json* prompt = fields.find("prompt");
+  check_one_text(messages, prompt);
+  return messages != nullptr ? read_messages(*messages, model)
+                             : read_prompt(*prompt, "prompt", bos, model).tokens;
+}
+
+ordered_json listed(int32_t token, const Tokenizer& tokenizer) {
+  return {{"token", token_text(token, tokenizer)}, {"token_id", token}};
+}
+
+// (n_tokens) of one block: the likeliest next tokens after each token.
+ordered_json predictions_json(const ReadingResult& read, std::size_t n_blocks, std::size_t block_idx,
+                              const Tokenizer& tokenizer) {
+  ordered_json all = ordered_json::array();
+  for (std::size_t idx = block_idx; idx < read.lens.size(); idx += n_blocks) {
+    ordered_json likeliest = ordered_json::array();
+    for (const TokenLogprob& likely : read.lens[idx]) {
+      likeliest.push_back(listed(likely.token, tokenizer));
+      likeliest.back()["logprob"] = finite_logprob(likely.logprob);
+    }
+    all.push_back(std::move(likeliest));
+  }
+  return all;
+}
+
+// (n_head, n_keys) of one layer.
+ordered_json attention_json(std::span<const float> weights, std::size_t n_keys) {
+  ordered_json heads = ordered_json::array();
+  for (; !weights.empty(); weights = weights.subspan(n_keys))
+    heads.push_back(
+        std::vector<float>(weights.begin(), weights.begin() + static_cast<std::ptrdiff_t>(n_keys)));
+  return heads;
+}
+
+}  // namespace
+
+ApiReply inspect_text(const Exchange& exchange, const json& body) {
+  const ServedModel& model = exchange.model;
+  Fields fields(body);
+  check_model_field(fields, model);
+  ReadingRequest reading;
+  reading.tokens = read_text_field(fields, read_bos(fields, model), model);
+  check_length(reading.tokens, "prompt", model);
+  const auto n_tokens = static_cast<int64_t>(reading.tokens.size());
+  const int64_t position = fields.number("position", 0, n_tokens - 1).value_or(n_tokens - 1);
+  reading.attention_of = position;
+  reading.lens_top = fields.number("top_logprobs", 1, kMaxTopLogprobs).value_or(kLensTop);
+  const std::vector<std::string> ignored = unknown_fields(fields, model);
+
+  ordered_json tokens = ordered_json::array();
+  for (const int32_t token : reading.tokens) tokens.push_back(listed(token, model.tokenizer));
+  exchange.record->usage.prompt_tokens = n_tokens;
+  const ReadingResult read = read_text(exchange, std::move(reading));
+  const auto n_layer = static_cast<std::size_t>(model.args.n_layer);
+  const std::size_t layer_size = read.attention.size() / n_layer;
+  ordered_json layers = ordered_json::array();
+  for (std::size_t layer_idx = 0; layer_idx < n_layer; ++layer_idx)
+    layers.push_back(
+        {{"attention", attention_json(std::span(read.attention).subspan(layer_idx * layer_size, layer_size),
+                                      static_cast<std::size_t>(position) + 1)},
+         {"predictions", predictions_json(read, n_layer + 1, layer_idx + 1, model.tokenizer)}});
+  return reply_with(
+      {{"object", "inspection"},
+       {"model", model.id},
+       {"tokens", std::move(tokens)},
+       {"position", position},
+       {"embedding", {{"predictions", predictions_json(read, n_layer + 1, 0, model.tokenizer)}}},
+       {"layers", std::move(layers)},
+       {"usage", {{"prompt_tokens", n_tokens}, {"total_tokens", n_tokens}}}},
+      ignored);
 }
 
 }  // namespace lille

@@ -20,4 +20,8 @@ ApiReply score_continuations(const Exchange& exchange, const nlohmann::json& bod
 /// @throws RefusedRequest that names the field; as read_text.
 ApiReply embed_texts(const Exchange& exchange, const nlohmann::json& body);
 
+/// /v1/inspect: what the model would say after each of its blocks, and where one token looks.
+/// @throws RefusedRequest that names the field; as read_text.
+ApiReply inspect_text(const Exchange& exchange, const nlohmann::json& body);
+
 }  // namespace lille

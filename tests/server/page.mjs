@@ -215,6 +215,40 @@ await step('the completion view continues a text', async () => {
   assert.equal(await page.inputValue('#prompt'), `The three primary colours are${text}`);
 });
 
+await step('the inside: a layer a row, and where a token looks', async () => {
+  await page.fill('#prompt', 'The river ran down to the');
+  await page.getByRole('button', { name: 'Look inside' }).first().click();
+  const lens = page.locator('#inside-lens table');
+  await lens.waitFor();
+  const reply = await fetch(`${url}/v1/inspect`, { method: 'POST', body: JSON.stringify({ prompt: 'The river ran down to the' }) });
+  const { tokens, layers, position } = await reply.json();
+  assert.equal(await lens.locator('tbody tr').count(), layers.length + 1);
+  assert.equal(await lens.locator('thead th').count(), tokens.length);
+  assert.equal(position, tokens.length - 1);
+  const last = await lens.locator('tbody tr').first().locator('td').last().textContent();
+  assert.equal(last, layers.at(-1).predictions.at(-1)[0].token.replaceAll(' ', '\u2423'));
+  assert.equal(await page.locator('#inside-attention thead th').count(), tokens.length);
+  await shoot('inside');
+  await lens.locator('tbody tr').nth(1).locator('td').nth(3).click();
+  await page.waitForFunction(() => document.querySelectorAll('#inside-attention thead th').length === 4);
+  assert.match(await page.locator('#inside-from').textContent(), /looks$/);
+  await page.selectOption('#inside-head', '0');
+  const weights = layers.length * 4;
+  assert.equal(await page.locator('#inside-attention tbody td').count(), weights);
+  await lens.locator('td[tabindex="0"]').focus();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction((n) => document.querySelectorAll('#inside-attention thead th').length === n, tokens.length - 1);
+  await page.getByRole('radio', { name: 'Dark' }).check();
+  await shoot('inside-dark');
+  await page.setViewportSize({ width: 360, height: 740 });
+  assert.equal(await isTooWide(), false);
+  await shoot('phone-inside');
+  await page.setViewportSize({ width: 1400, height: 900 });
+  await page.getByRole('radio', { name: 'Light' }).check();
+});
+
 await step('conversations are kept, exported, deleted and imported', async () => {
   await page.reload();
   await page.getByRole('tab', { name: 'Chat' }).click();
@@ -267,7 +301,7 @@ await step('light, dark and a phone', async () => {
 
 await step('everything has a name', async () => {
   const nameless = await page.evaluate(() =>
-    [...document.querySelectorAll('button, input, textarea, [role="img"], [role="tab"]')]
+    [...document.querySelectorAll('button, input, textarea, select, [role="img"], [role="tab"]')]
       .filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.length))
       .map((one) => one.outerHTML),
   );

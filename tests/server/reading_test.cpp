@@ -114,6 +114,10 @@ TEST_F(ReadingTest, FieldsOutOfRangeAreRefused) {
                      [&] { scheduler.read({.tokens = {5}, .first_scored = 2}); });
   test::expect_error(ErrorCode::kInvalidArgument, "top_logprobs",
                      [&] { scheduler.read({.tokens = {5}, .first_scored = 1, .top_logprobs = 40000}); });
+  test::expect_error(ErrorCode::kInvalidArgument, "lens_top",
+                     [&] { scheduler.read({.tokens = {5}, .lens_top = -1}); });
+  test::expect_error(ErrorCode::kInvalidArgument, "attention_of: expected 0 to 0, got 1",
+                     [&] { scheduler.read({.tokens = {5}, .attention_of = 1}); });
 }
 
 TEST_F(ReadingTest, CanceledReadingsAreDropped) {

@@ -1,5 +1,9 @@
 #include "server/text_endpoints.h"
 
+#include <cmath>
+#include <map>
+
+#include "lille/logit_lens.h"
 #include "lille/multiple_choice.h"
 #include "server/api_client.h"
 
@@ -116,6 +120,76 @@ TEST_F(TextEndpointsTest, EmbeddingsAreMeansInEitherFormat) {
                  R"({"input": "x", "encoding_format": "int"})");
   expect_refused(400, "input", "at most 64", "/v1/embeddings",
                  json({{"input", std::vector<std::string>(65, "x")}}).dump());
+}
+
+class Insides : public Observer {
+ public:
+  void hidden_state(int64_t, std::span<const float> values) override {
+    states.emplace_back(values.begin(), values.end());
+  }
+  bool wants_attention_weights() const override { return true; }
+  void attention_weights(int64_t layer_idx, int64_t row_idx, std::span<const float> weights) override {
+    attention[{layer_idx, row_idx}].assign(weights.begin(), weights.end());
+  }
+  std::vector<std::vector<float>> states;
+  std::map<std::pair<int64_t, int64_t>, std::vector<float>> attention;
+};
+
+TEST_F(TextEndpointsTest, InspectionShowsEachBlocksPredictionsAndAttention) {
+  const std::vector<int32_t> tokens = ids("The river ran down to the sea, where the boats were.");
+  const ModelArgs& args = model_.args();
+  Insides insides;
+  ForwardOptions options;
+  options.observer = &insides;
+  PromptCache cache(model_);
+  const BatchItem item = {tokens, &cache, LogitsFor::kNone};
+  session_.forward({&item, 1}, options);
+
+  const json reply = answer("/v1/inspect", {{"prompt", tokens}, {"position", 5}, {"top_logprobs", 2}});
+  EXPECT_EQ(reply["object"], "inspection");
+  EXPECT_EQ(reply["position"], 5);
+  ASSERT_EQ(reply["tokens"].size(), tokens.size());
+  EXPECT_EQ(reply["tokens"][1], json({{"token", "The"}, {"token_id", tokens[1]}}));
+  ASSERT_EQ(reply["layers"].size(), static_cast<std::size_t>(args.n_layer));
+  for (int64_t hidden_idx = 0; hidden_idx <= args.n_layer; ++hidden_idx) {
+    const json& layer = hidden_idx == 0 ? reply["embedding"] : reply["layers"][hidden_idx - 1];
+    const Logits logits = logit_lens(session_, insides.states[static_cast<std::size_t>(hidden_idx)]);
+    ASSERT_EQ(layer["predictions"].size(), tokens.size());
+    for (std::size_t idx = 0; idx < tokens.size(); ++idx) {
+      const std::span<const float> row = logits.row(static_cast<int64_t>(idx));
+      const json& likeliest = layer["predictions"][idx];
+      ASSERT_EQ(likeliest.size(), 2u);
+      EXPECT_EQ(likeliest[0]["token_id"], std::ranges::max_element(row) - row.begin());
+      double sum = 0;
+      for (const float logit : row) sum += std::exp(double{logit});
+      EXPECT_NEAR(likeliest[0]["logprob"].get<double>(), std::ranges::max(row) - std::log(sum), 1e-4);
+    }
+    if (hidden_idx == 0) continue;
+    ASSERT_EQ(layer["attention"].size(), static_cast<std::size_t>(args.n_head));
+    std::vector<float> heads;
+    for (const json& head : layer["attention"])
+      for (const json& weight : head) heads.push_back(weight.get<float>());
+    EXPECT_EQ(heads, (insides.attention[{hidden_idx - 1, 5}]));
+  }
+}
+
+TEST_F(TextEndpointsTest, InspectionLooksFromTheLastTokenOfAConversation) {
+  const json chat = {{{"role", "user"}, {"content", "x"}}};
+  const json reply = answer("/v1/inspect", {{"messages", chat}});
+  const std::size_t n_tokens = tokenizer_.apply_chat_template(std::vector<ChatMessage>{{"user", "x"}}).size();
+  EXPECT_EQ(reply["position"], n_tokens - 1);
+  EXPECT_EQ(reply["tokens"].size(), n_tokens);
+  EXPECT_EQ(reply["usage"]["prompt_tokens"], n_tokens);
+  EXPECT_EQ(reply["embedding"]["predictions"][0].size(), 5u);
+  for (const json& head : reply["layers"][0]["attention"]) {
+    ASSERT_EQ(head.size(), n_tokens);
+    double sum = 0;
+    for (const json& weight : head) sum += weight.get<double>();
+    EXPECT_NEAR(sum, 1, 1e-5);
+  }
+  expect_refused(400, "prompt", "neither", "/v1/inspect", "{}");
+  expect_refused(400, "position", "0 to 1", "/v1/inspect", R"({"prompt": [1, 2], "position": 2})");
+  expect_refused(400, "top_logprobs", "1 to 20", "/v1/inspect", R"({"prompt": "x", "top_logprobs": 0})");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@ import { CompletionView } from './completion.js';
 import { ConversationList } from './conversation_list.js';
 import { ConversationStore } from './conversations.js';
 import { byId, make, showError } from './dom.js';
+import { InsideView } from './inside.js';
 import { bindLayout, setDrawer, showView } from './layout.js';
 import { bindSampling } from './sampling.js';
 import { speed } from './speed.js';
@@ -24,7 +25,11 @@ const chat = new ChatView(store, {
   full: () => list.note('This browser has no more room. Export the conversations and delete some of them.'),
   needsKey,
 });
-const completion = new CompletionView(needsKey);
+const inside = new InsideView(needsKey);
+const completion = new CompletionView(needsKey, (text) => {
+  showView('inside');
+  inside.look(text);
+});
 const list = new ConversationList(store, {
   current: () => chat.conversation,
   choose: open,

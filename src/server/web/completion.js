@@ -18,8 +18,11 @@ export class CompletionView {
   #text = '';
   #n_runs = 0;
 
-  /** @param needsKey  Called when the server asks for a key. */
-  constructor(needsKey) {
+  /**
+   * @param needsKey  Called when the server asks for a key.
+   * @param inspect   Called with a text that somebody wants to look into.
+   */
+  constructor(needsKey, inspect) {
     this.#needsKey = needsKey;
     byId('prompt').value = recall(kName, kFirstText);
     byId('prompt').addEventListener('input', () => keep(kName, byId('prompt').value));
@@ -35,6 +38,7 @@ export class CompletionView {
     byId('complete-stop').addEventListener('click', () => stopRun());
     byId('complete-take').addEventListener('click', () => this.#take());
     byId('complete-clear').addEventListener('click', () => this.#clear());
+    byId('complete-inside').addEventListener('click', () => inspect(byId('prompt').value + this.#text));
     this.#show([]);
   }
 

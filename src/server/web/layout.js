@@ -1,11 +1,11 @@
-// What is shown where: the two views, the drawers of small screens, light and dark.
+// What is shown where: the views, the drawers of small screens, light and dark.
 
 import { byId, keep, recall } from './dom.js';
 
-const kViews = ['chat', 'complete'];
+const kViews = ['chat', 'complete', 'inside'];
 const kDrawers = ['list', 'settings'];
 
-/** Shows "chat" or "complete". */
+/** Shows one of kViews. */
 export function showView(name) {
   for (const one of kViews) {
     byId(one).hidden = one !== name;
@@ -18,10 +18,11 @@ export function showView(name) {
 
 function bindTabs() {
   kViews.forEach((name, idx) => {
-    const other = kViews[1 - idx];
     byId(`tab-${name}`).addEventListener('click', () => showView(name));
     byId(`tab-${name}`).addEventListener('keydown', (event) => {
-      if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!step) return;
+      const other = kViews[(idx + step + kViews.length) % kViews.length];
       showView(other);
       byId(`tab-${other}`).focus();
     });
