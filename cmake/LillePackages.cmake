@@ -1,5 +1,5 @@
 # `cpack -G DEB`: Debian packages of what LilleInstall.cmake installs, one for each component (docs/PACKAGING.md). A further
-# component, python3-lille for example, is a row of lille_package().
+# component is a row of lille_package().
 set(CPACK_GENERATOR DEB)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
@@ -59,5 +59,15 @@ of its shape, on an ordinary CPU.
 This package has what programs in C and C++ are built with: headers, the
 static library, and files for CMake and pkg-config."
   DEPENDS "${LILLE_RUNTIME} (= ${PROJECT_VERSION})" libfmt-dev libutf8proc-dev zlib1g-dev libcurl4-openssl-dev libssl-dev)
+
+if(TARGET lille_python)
+  math(EXPR next_minor "${Python_VERSION_MINOR} + 1")
+  lille_package(python python3-lille python "language model Lille: Python package"
+"Lille-130M is a small open language model, and this package runs it, or one
+of its shape, on an ordinary CPU: load, generate, stream_generate and
+batch_generate with mlx-lm's names and arguments, numpy arrays in and out."
+    DEPENDS "python3 (>= 3.${Python_VERSION_MINOR})" "python3 (<< 3.${next_minor})" python3-numpy)
+  set(CPACK_DEBIAN_PYTHON_PACKAGE_SHLIBDEPS ON)
+endif()
 
 include(CPack)

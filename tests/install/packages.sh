@@ -29,6 +29,14 @@ done
 [[ $(field "$runtime" Depends) != *libedit* ]] || fail "$runtime depends on the program's libraries"
 [[ $(field liblille-dev Depends) == *"$runtime (= $version)"*libfmt-dev* ]] || fail "liblille-dev lacks what it needs"
 
+python=$folder/python3-lille_${version}_$architecture.deb
+if [[ -f $python ]]; then
+  dpkg-deb -x "$python" "$folder/root"
+  [[ $(field python3-lille Depends) == *"python3 (<<"*python3-numpy* ]] || fail "python3-lille lacks what it needs"
+  PYTHONPATH=$folder/root/usr/lib/python3/dist-packages /usr/bin/python3 -c 'import lille; print(lille.load)' ||
+    fail "the Python package cannot be imported"
+fi
+
 cd "$folder/root/usr"
 [[ $(bin/lille --version) == "lille $version" ]] || fail "the program has another version"
 wanted=$(bin/lille generate "Once upon a time" --seed 3 --max-tokens 16)
