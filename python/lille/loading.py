@@ -13,7 +13,8 @@ PathLike = Union[str, "os.PathLike[str]"]
 def refuse_unless_absent(where: str, reasons: dict[str, str], **values: Any) -> None:
     """Refuses, by name, arguments of mlx-lm that mean nothing here; None, False and an empty dict are absent."""
     for name, value in values.items():
-        if value is not None and value is not False and value != {}:
+        is_absent = value is None or value is False or (isinstance(value, dict) and not value)
+        if not is_absent:
             raise InvalidArgumentError(f"[{where}] {name}: expected None, got {value!r}. Hint: {reasons[name]}")
 
 

@@ -116,7 +116,8 @@ TokenizerHandle load_tokenizer(const fs::path& path) {
 }
 
 void add_args(py::module_& module) {
-  py::class_<ModelArgs>(module, "ModelArgs")
+  py::class_<ModelArgs>(module, "ModelArgs",
+                        "The fields of config.json, and the sizes that follow from them.")
       .def_readonly("model_type", &ModelArgs::model_type)
       .def_readonly("block_size", &ModelArgs::block_size)
       .def_readonly("layer_norm_eps", &ModelArgs::layer_norm_eps)
@@ -130,8 +131,12 @@ void add_args(py::module_& module) {
       .def_property_readonly("head_dim", &ModelArgs::head_dim)
       .def_property_readonly("hidden_dim", &ModelArgs::hidden_dim)
       .def("to_json", &ModelArgs::to_json)
-      .def("__repr__", &ModelArgs::to_json);
-  py::class_<GenerationDefaults>(module, "GenerationDefaults")
+      .def("__repr__", [](const ModelArgs& self) {
+        return fmt::format(
+            "<lille.ModelArgs n_layer={} n_embd={} n_head={} n_kv_heads={} block_size={} vocab_size={}>",
+            self.n_layer, self.n_embd, self.n_head, self.n_kv_heads, self.block_size, self.vocab_size);
+      });
+  py::class_<GenerationDefaults>(module, "GenerationDefaults", "What a model's files say of its use.")
       .def_readonly("temperature", &GenerationDefaults::temperature)
       .def_readonly("top_p", &GenerationDefaults::top_p)
       .def_readonly("top_k", &GenerationDefaults::top_k)
@@ -141,7 +146,8 @@ void add_args(py::module_& module) {
 }
 
 void add_cache(py::module_& module) {
-  py::class_<CacheHandle, CachePtr>(module, "PromptCache")
+  py::class_<CacheHandle, CachePtr>(module, "PromptCache",
+                                    "Keys and values of one sequence, with its tokens.")
       .def_property_readonly("offset", [](CachePtr self) { return CacheHandle::Use(self)->offset(); })
       .def_property_readonly("capacity", [](CachePtr self) { return CacheHandle::Use(self)->capacity(); })
       .def_property_readonly("tokens",
@@ -152,21 +158,21 @@ void add_cache(py::module_& module) {
       .def(
           "trim",
           [](CachePtr self, int64_t n) { return CacheHandle::Use(self)->trim(std::max<int64_t>(n, 0)); },
-          py::arg("num_tokens"));
+          py::arg("num_tokens"), "Forgets the last tokens; returns how many it forgot.");
   module.def(
       "make_prompt_cache",
       [](const ModelPtr& model) { return std::make_shared<CacheHandle>(make_prompt_cache(model->model())); },
-      py::arg("model"));
+      py::arg("model"), "An empty cache.");
   module.def(
       "save_prompt_cache",
       [](const fs::path& path, CachePtr cache) { save_prompt_cache(path, *CacheHandle::Use(cache).get()); },
-      py::arg("path"), py::arg("cache"));
+      py::arg("path"), py::arg("cache"), "Writes a cache to a file, whole or not at all.");
   module.def(
       "load_prompt_cache",
       [](const fs::path& path, const ModelPtr& model) {
         return std::make_shared<CacheHandle>(load_prompt_cache(path, model->model()));
       },
-      py::arg("path"), py::arg("model"));
+      py::arg("path"), py::arg("model"), "Reads what save_prompt_cache wrote for this model.");
 }
 
 }  // namespace
@@ -174,12 +180,17 @@ void add_cache(py::module_& module) {
 void add_model(py::module_& module) {
   add_args(module);
   add_cache(module);
-  py::class_<ModelHandle, ModelPtr>(module, "Model")
-      .def("__call__", logits, py::arg("tokens"), py::arg("cache") = py::none())
-      .def("logits", logits, py::arg("tokens"), py::arg("cache") = py::none())
-      .def("hidden_states", hidden_states, py::arg("tokens"), py::arg("cache") = py::none())
+  py::class_<ModelHandle, ModelPtr>(module, "Model", "A model; any number of threads may use it at once.")
+      .def("__call__", logits, py::arg("tokens"), py::arg("cache") = py::none(), "As logits.")
+      .def("logits", logits, py::arg("tokens"), py::arg("cache") = py::none(),
+           "Logits of each token, float32 (n_tokens, vocab_size), or with rows (n_rows, n_tokens, "
+           "vocab_size).")
+      .def("hidden_states", hidden_states, py::arg("tokens"), py::arg("cache") = py::none(),
+           "The embedding, what each block gives, and the final norm, float32 (n_layer + 2, n_tokens, "
+           "n_embd).")
       .def("loglikelihood", loglikelihood, py::arg("context"), py::arg("continuation"),
-           py::arg("cache") = py::none())
+           py::arg("cache") = py::none(),
+           "ln p of a continuation after a context, and whether each of its tokens is the likeliest.")
       .def_property_readonly("args", [](const ModelHandle& self) { return self.args(); })
       .def_property_readonly("generation_defaults", [](const ModelHandle& self) { return self.defaults(); })
       .def_property_readonly("model_type", [](const ModelHandle& self) { return self.args().model_type; })

@@ -45,8 +45,10 @@ int32_t read_token(const py::object& returned) {
   const py::int_ number = py::reinterpret_steal<py::int_>(PyNumber_Index(token.ptr()));
   int overflow = 0;
   const long value = PyLong_AsLongAndOverflow(number.ptr(), &overflow);
-  // Outside int32 is outside every vocabulary: the sampler refuses it by its number.
-  return static_cast<int32_t>(overflow != 0 ? -1 : std::clamp<long>(value, -1, INT32_MAX));
+  if (overflow != 0 || value != static_cast<int32_t>(value))
+    raise(ErrorCode::kInvalidArgument, "[sampler] expected a token id from the callable, got {}",
+          described(returned));
+  return static_cast<int32_t>(value);
 }
 
 void take_logits(const py::object& returned, std::span<float> logits) {
@@ -161,10 +163,13 @@ LogitsProcessors read_processors(py::handle object, int64_t vocab_size,
 }
 
 void add_sampling(py::module_& module) {
-  py::class_<RandomState>(module, "RandomState").def(py::init<uint64_t>(), py::arg("seed"));
-  py::class_<SamplerHandle>(module, "Sampler")
+  py::class_<RandomState>(module, "RandomState",
+                          "Random numbers of one sequence: equal seeds give equal draws.")
+      .def(py::init<uint64_t>(), py::arg("seed"));
+  py::class_<SamplerHandle>(module, "Sampler",
+                            "What make_sampler gives. Generation draws with the answer's own random numbers.")
       .def("__call__", sample, py::arg("logprobs"), py::arg("random") = py::none());
-  py::class_<ProcessorHandle>(module, "LogitsProcessor")
+  py::class_<ProcessorHandle>(module, "LogitsProcessor", "What make_logits_processors gives.")
       .def("__call__", process, py::arg("tokens"), py::arg("logits"));
 
   // A test compares the names with those of the table of options.
@@ -179,7 +184,8 @@ void add_sampling(py::module_& module) {
       py::arg("temp") = sampler.temperature, py::arg("top_p") = sampler.top_p,
       py::arg("min_p") = sampler.min_p, py::arg("min_tokens_to_keep") = sampler.min_tokens_to_keep,
       py::arg("top_k") = sampler.top_k, py::arg("xtc_probability") = sampler.xtc_probability,
-      py::arg("xtc_threshold") = sampler.xtc_threshold, py::arg("xtc_special_tokens") = py::none());
+      py::arg("xtc_threshold") = sampler.xtc_threshold, py::arg("xtc_special_tokens") = py::none(),
+      "How tokens are drawn (docs/SAMPLING.md).");
 
   const LogitsProcessorOptions processors;
   using Biases = std::map<int32_t, float>;
@@ -198,7 +204,8 @@ void add_sampling(py::module_& module) {
       py::arg("presence_penalty") = py::none(),
       py::arg("presence_context_size") = processors.presence_context_size,
       py::arg("frequency_penalty") = py::none(),
-      py::arg("frequency_context_size") = processors.frequency_context_size);
+      py::arg("frequency_context_size") = processors.frequency_context_size,
+      "What changes logits before a token is drawn (docs/SAMPLING.md).");
 }
 
 }  // namespace lille::python

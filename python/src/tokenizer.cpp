@@ -50,7 +50,8 @@ std::string name_of(const TokenizerHandle& self, int32_t id) {
 }
 
 void add_detokenizer(py::module_& module) {
-  py::class_<DetokenizerHandle>(module, "StreamingDetokenizer")
+  py::class_<DetokenizerHandle>(module, "StreamingDetokenizer",
+                                "Turns ids into text as they come, in whole characters.")
       .def(py::init([](const TokenizerHandle& tokenizer) {
              return DetokenizerHandle{StreamingDetokenizer(tokenizer.tokenizer), {}, {}};
            }),
@@ -81,7 +82,7 @@ void add_detokenizer(py::module_& module) {
 }  // namespace
 
 void add_tokenizer(py::module_& module) {
-  py::class_<TokenizerHandle>(module, "Tokenizer")
+  py::class_<TokenizerHandle>(module, "Tokenizer", "Hastings, Lille's tokenizer.")
       .def("encode", encode, py::arg("text"), py::arg("add_special_tokens") = true, py::kw_only(),
            py::arg("parse_special") = false)
       .def(
