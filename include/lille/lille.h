@@ -12,6 +12,7 @@
 #include "lille/draft.h"
 #include "lille/error.h"
 #include "lille/generate.h"
+#include "lille/grammar.h"
 #include "lille/hub.h"
 #include "lille/logit_lens.h"
 #include "lille/logits_processors.h"

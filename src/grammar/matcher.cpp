@@ -72,8 +72,9 @@ void Matcher::clear_seen() {
   new_is_accepting_ = false;
 }
 
-void Matcher::count_work() {
-  if (++n_work_ > kMaxWork)
+void Matcher::count_work(std::size_t n_steps) {
+  n_work_ += static_cast<int64_t>(n_steps);
+  if (n_work_ > kMaxWork)
     raise(ErrorCode::kInvalidArgument,
           "[grammar] the text has more readings than {} steps can follow. Hint: a rule that can read the "
           "same text in many ways, such as a ::= a a | \"x\", needs another form",
@@ -81,7 +82,7 @@ void Matcher::count_work() {
 }
 
 void Matcher::add(Item item) {
-  count_work();
+  count_work(1);
   if (2 * n_seen_ >= seen_.size()) {
     std::vector<Slot> larger(seen_.size() * 2);
     for (const Slot& slot : seen_) {
@@ -160,6 +161,8 @@ Matcher::State Matcher::store() {
   const auto [begin, end] = by_hash_.equal_range(hash);
   for (auto known = begin; known != end; ++known)
     if (is_new_set(known->second)) return known->second;
+  // Rows are most of what a table takes.
+  count_work(n_classes_ / 4);
   const auto state = static_cast<State>(sets_.size());
   sets_.push_back({items_.size(), waits_.size(), static_cast<uint32_t>(new_items_.size()),
                    static_cast<uint32_t>(new_waits_.size()), new_is_accepting_});

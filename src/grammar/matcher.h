@@ -78,7 +78,7 @@ class Matcher {
   void close();
   void expand(Item item);
   void finish_rule(uint32_t rule, State origin);
-  void count_work();
+  void count_work(std::size_t n_steps);
   uint64_t hash_of_new() const noexcept;
   bool is_new_set(State state) const noexcept;
   State store();

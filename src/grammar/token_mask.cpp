@@ -6,7 +6,7 @@
 namespace lille {
 namespace {
 
-constexpr std::size_t kMaxTableBytes = std::size_t{16} << 20;
+constexpr std::size_t kMaxTableBytes = std::size_t{8} << 20;
 constexpr std::size_t kMaxMasks = 512;
 
 }  // namespace
