@@ -45,6 +45,9 @@ Number parse_number(const std::string& text, const OptionSpec& spec) {
         std::is_integral_v<Number> ? "whole number" : "number", spec.min, spec.max, printable(text));
 }
 
+/// Adds the flag of an option whose text stands in a file, which is read when the flag is.
+CLI::Option* add_file_option(CLI::App& command, const OptionSpec& spec, std::string& field);
+
 /// Adds the flag of one option, whose kind is that of its field; its value lands in `field`.
 template <typename Field>
 CLI::Option* add_option(CLI::App& command, const OptionSpec& spec, Field& field) {
@@ -62,6 +65,7 @@ CLI::Option* add_option(CLI::App& command, const OptionSpec& spec, Field& field)
         ->excludes(yes);
     return yes;
   } else if constexpr (std::is_same_v<Field, std::string>) {
+    if (spec.is_file) return add_file_option(command, spec, field);
     return command.add_option(flags, field, help);
   } else if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
     // Taken as they are: CLI11 would read {} and [a,b] as lists.

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/terminal.h"
 #include "base/text.h"
 #include "base/utf8.h"
@@ -16,6 +17,8 @@
 
 namespace lille::cli {
 namespace {
+
+constexpr std::size_t kMaxOptionFileBytes = std::size_t{1} << 20;
 
 std::filesystem::path find_default_model() {
   constexpr std::string_view kName = "lille-tiny-8bit";
@@ -71,6 +74,20 @@ std::filesystem::path model_path(const ModelOptions& options, const Environment&
   if (environment.default_model.empty())
     raise(ErrorCode::kNotFound, "--model: expected a model, since no model stands beside this program");
   return environment.default_model;
+}
+
+CLI::Option* add_file_option(CLI::App& command, const OptionSpec& spec, std::string& field) {
+  const auto read = [&field, spec](const std::string& path) {
+    try {
+      field = read_text_file(path, kMaxOptionFileBytes);
+    } catch (const Error& error) {
+      raise(error.code(), "{}: {}", flag_of(spec.name), error.what());
+    }
+    if (field.empty())
+      raise(ErrorCode::kInvalidArgument, "{}: expected a text in {}, got an empty file", flag_of(spec.name),
+            printable_path(path));
+  };
+  return command.add_option_function<std::string>(flag_of(spec.name), read, std::string(spec.help));
 }
 
 void check_kernels(const Environment& environment) {

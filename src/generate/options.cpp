@@ -7,6 +7,7 @@
 #include "generate/options_json.h"
 #include "generate/stop_strings.h"
 #include "io/json.h"
+#include "lille/grammar.h"
 
 namespace lille {
 namespace {
@@ -111,6 +112,15 @@ LogitsProcessorOptions processor_options(const GenerationOptions& options,
   return processors;
 }
 
+void add_grammar(LogitsProcessors& processors, const GenerationOptions& options, const Tokenizer& tokenizer) {
+  if (options.grammar.empty() && options.json_schema.empty()) return;
+  if (!options.grammar.empty() && !options.json_schema.empty())
+    raise(ErrorCode::kInvalidArgument, "--grammar: expected none beside --json-schema, got both");
+  const Grammar grammar = options.grammar.empty() ? Grammar::from_json_schema(options.json_schema)
+                                                  : Grammar::parse(options.grammar);
+  processors.add(make_grammar_processor(grammar, tokenizer));
+}
+
 }  // namespace
 
 StreamOptions make_stream_options(const GenerationOptions& options, const GenerationDefaults& defaults,
@@ -140,6 +150,7 @@ StreamOptions make_stream_options(const GenerationOptions& options, const Genera
   stream.seed = options.seed.value_or(0);
   stream.logits_processors =
       make_logits_processors(processor_options(options, defaults), tokenizer.vocab_size());
+  add_grammar(stream.logits_processors, options, tokenizer);
   stream.stop = options.stop;
   stream.top_logprobs = options.top_logprobs;
   stream.overflow = *overflow;

@@ -31,6 +31,8 @@ struct OptionSpec {
   double min = std::numeric_limits<double>::lowest();
   double max = std::numeric_limits<double>::max();
   std::string_view choices = {};  ///< "half|original": the texts that are allowed; empty: any.
+  /// The flag names a file that holds the text; a JSON field is the text, or an object for JSON.
+  bool is_file = false;
 };
 
 /// "--top-p" for "top_p".
@@ -49,6 +51,8 @@ struct GenerationOptions {
   LogitsProcessorOptions logits_processors = {};  ///< All but those above.
   std::optional<uint64_t> seed;
   std::vector<std::string> stop;
+  std::string json_schema;
+  std::string grammar;
   bool logprobs = false;
   int64_t top_logprobs = 0;
   std::string overflow = "error";
@@ -167,6 +171,19 @@ void visit_options(Options& options, Visitor&& visit) {
         options.stop);
   visit_sampler_options(options, visit);
   visit_logits_processor_options(options, visit);
+  visit(OptionSpec{.name = "json_schema",
+                   .alias = "",
+                   .value_name = "FILE",
+                   .help = "Answer with JSON that fulfils this JSON Schema (docs/GRAMMAR.md); "
+                           "{\"type\": \"object\"} is any object.",
+                   .is_file = true},
+        options.json_schema);
+  visit(OptionSpec{.name = "grammar",
+                   .alias = "",
+                   .value_name = "FILE",
+                   .help = "Answer with a text of this grammar: root ::= \"yes\" | \"no\" (docs/GRAMMAR.md).",
+                   .is_file = true},
+        options.grammar);
   visit(OptionSpec{"bos", "", "",
                    "Begin with <|startoftext|>. Default: add_bos_token of tokenizer_config.json, else yes."},
         options.bos);
@@ -287,7 +304,8 @@ std::map<int32_t, float> parse_logit_bias(std::string_view text);
 /// How the answer that `options` ask for is made, with the folder's defaults where they say nothing. Without
 /// a seed it is 0.
 /// @throws Error(kInvalidArgument) as make_sampler and make_logits_processors, for stop strings that are
-///   empty or no UTF-8, and for more top_logprobs than tokens.
+///   empty or no UTF-8, for more top_logprobs than tokens, for a grammar or schema that cannot be read
+///   (lille/grammar.h), and for both.
 StreamOptions make_stream_options(const GenerationOptions& options, const GenerationDefaults& defaults,
                                   const Tokenizer& tokenizer);
 

@@ -53,6 +53,15 @@ TEST(OptionsJson, EveryOptionOfTheTableTakesNullAsNotSaid) {
   EXPECT_EQ(options.max_tokens, 9);
 }
 
+TEST(OptionsJson, TextsThatFlagsReadFromFilesStandInTheField) {
+  EXPECT_EQ(with("grammar", "root ::= \"a\"").grammar, "root ::= \"a\"");
+  EXPECT_EQ(with("json_schema", "{\"b\":1,\"a\":2}").json_schema, "{\"b\":1,\"a\":2}");
+  EXPECT_EQ(with("json_schema", json::object({{"type", "null"}})).json_schema, R"({"type":"null"})");
+  expect_refused("grammar: expected a text or null, got \"\"", "grammar", "");
+  expect_refused("json_schema: expected a text, got 1", "json_schema", 1);
+  expect_refused("overflow: expected a text, got an object", "overflow", json::object());
+}
+
 TEST(OptionsJson, NamesThatAreNotInTheTable) {
   GenerationOptions options;
   for (const char* name : {"temp", "max-tokens", "", "prompt", "MAX_TOKENS"})

@@ -110,6 +110,8 @@ def test_every_option_of_the_table_is_a_parameter_or_has_another_form() -> None:
         "model": "load's path_or_hf_repo",
         "draft": "draft_model takes a model",
         "bos": "Tokenizer.encode's add_special_tokens",
+        "json_schema": "options of the program, the server and C",
+        "grammar": "options of the program, the server and C",
         "logprobs": "GenerationResponse.logprobs",
         "top_logprobs": "GenerationResponse.logprobs",
     }
