@@ -48,7 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t n_bytes) {
   lille::ServedModel model = served();
   model.is_strict = data[0] == 's';
   try {
-    const nlohmann::json object = lille::parse_body(body);
+    const nlohmann::json object = lille::parse_answer_body(body);
     check_request(data[0] == 'c' ? lille::read_chat_request(object, model)
                                  : lille::read_completion_request(object, model),
                   model);

@@ -66,11 +66,12 @@ std::vector<AnswerRequest> answer_requests(const Exchange& exchange, const Gener
   const uint64_t seed = options.seed.value_or(exchange.seed);
   // The prompt fits already.
   options.overflow = overflow_name(Overflow::kError);
+  // Once for all answers: a grammar is compiled for it.
+  StreamOptions stream = make_stream_options(options, exchange.model.defaults, exchange.model.tokenizer);
   for (const RequestPrompt& prompt : request.prompts)
     for (int64_t idx = 0; idx < request.best_of; ++idx) {
-      options.seed = seed + static_cast<uint64_t>(idx);
-      requests.push_back(
-          {prompt.tokens, make_stream_options(options, exchange.model.defaults, exchange.model.tokenizer)});
+      stream.seed = seed + static_cast<uint64_t>(idx);
+      requests.push_back({prompt.tokens, stream});
     }
   return requests;
 }

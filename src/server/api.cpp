@@ -179,14 +179,14 @@ ApiReply Api::handle(const ApiRequest& request) {
 }
 
 ApiReply Api::chat_completions(const Exchange& exchange) {
-  const GenerationRequest request = read_chat_request(parse_body(exchange.request.body), model_);
+  const GenerationRequest request = read_chat_request(parse_answer_body(exchange.request.body), model_);
   ApiReply reply = answer_request(exchange, request);
   tell_ignored(reply, request.ignored);
   return reply;
 }
 
 ApiReply Api::completions(const Exchange& exchange) {
-  const GenerationRequest request = read_completion_request(parse_body(exchange.request.body), model_);
+  const GenerationRequest request = read_completion_request(parse_answer_body(exchange.request.body), model_);
   ApiReply reply = answer_request(exchange, request);
   tell_ignored(reply, request.ignored);
   return reply;

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "generate/options_json.h"
 #include "io/json.h"
+#include "lille/grammar.h"
 #include "lille/overflow.h"
 
 namespace lille {
@@ -12,12 +13,18 @@ namespace {
 
 using nlohmann::json;
 
-// The option of the table that a message is about: what stands before its first colon ends with the name.
+constexpr std::string_view kSchemaField = "response_format.json_schema.schema";
+constexpr std::size_t kMaxSchemaNameBytes = 64;
+
+// The option of the table that a message is about: its name stands before a colon, or at the beginning.
 std::string option_in(std::string_view message) {
   std::string found;
   GenerationOptions options;
   visit_options(options, [&](const OptionSpec& spec, const auto&) {
-    if (message.find(std::string(spec.name) + ":") != std::string_view::npos) found = spec.name;
+    const std::string name(spec.name);
+    if (message.find(name + ":") != std::string_view::npos || message.starts_with(name + ".") ||
+        message.starts_with("[" + name + "]"))
+      found = name;
   });
   return found;
 }
@@ -55,6 +62,11 @@ void read_max_completion_tokens(Fields& fields, GenerationOptions& options) {
   options.max_tokens = *said;
 }
 
+void note_unknown(const Fields& fields, GenerationRequest& request) {
+  const std::vector<std::string> unknown = fields.unknown();
+  request.ignored.insert(request.ignored.end(), unknown.begin(), unknown.end());
+}
+
 void read_stream(Fields& fields, GenerationRequest& request) {
   request.stream = fields.flag("stream", false);
   const json* said = fields.find("stream_options");
@@ -62,18 +74,56 @@ void read_stream(Fields& fields, GenerationRequest& request) {
   if (!request.stream) refuse_field("stream_options", "none without \"stream\": true", describe(*said));
   Fields options(*said, "stream_options.");
   request.include_usage = options.flag("include_usage", false);
-  const std::vector<std::string> unknown = options.unknown();
-  request.ignored.insert(request.ignored.end(), unknown.begin(), unknown.end());
+  note_unknown(options, request);
 }
 
-void check_response_format(Fields& fields) {
-  const json* format = fields.find("response_format");
-  if (format == nullptr) return;
-  Fields inner(*format, "response_format.");
-  const std::optional<std::string> type = inner.text("type");
-  if (type != "text")
-    refuse_field("response_format.type", "\"text\", since answers cannot be held to a grammar",
+bool is_schema_name(std::string_view name) {
+  constexpr std::string_view kCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+  return !name.empty() && name.size() <= kMaxSchemaNameBytes &&
+         name.find_first_not_of(kCharacters) == std::string_view::npos;
+}
+
+// The schema's text. An object may have lost the order of its properties already, a text has not.
+std::string read_schema(Fields& format, GenerationRequest& request) {
+  const json* said = format.find("json_schema");
+  if (said == nullptr) refuse_field("response_format.json_schema", "an object with name and schema", "none");
+  Fields fields(*said, "response_format.json_schema.");
+  const std::optional<std::string> name = fields.text("name");
+  if (!name || !is_schema_name(*name))
+    refuse_field("response_format.json_schema.name", "1 to 64 letters, digits, _ and -",
+                 name ? fmt::format("\"{}\"", printable(*name)) : "none");
+  // Says what a schema is for; every schema is held to, strict or not.
+  fields.accept("description");
+  fields.flag("strict", false);
+  const json* schema = fields.find("schema");
+  if (schema == nullptr || !(schema->is_object() || schema->is_string()))
+    refuse_field(kSchemaField, "a JSON Schema", schema == nullptr ? "none" : describe(*schema));
+  note_unknown(fields, request);
+  return schema->is_string() ? schema->get<std::string>() : schema->dump();
+}
+
+void read_response_format(Fields& fields, GenerationRequest& request) {
+  const json* said = fields.find("response_format");
+  if (said == nullptr) return;
+  Fields format(*said, "response_format.");
+  const std::optional<std::string> type = format.text("type");
+  GenerationOptions& options = request.options;
+  const bool is_schema = type == "json_schema";
+  if (!is_schema && type != "json_object" && type != "text")
+    refuse_field("response_format.type", "\"text\", \"json_object\" or \"json_schema\"",
                  type ? fmt::format("\"{}\"", printable(*type)) : "none");
+  if (type != "text" && !(options.grammar.empty() && options.json_schema.empty()))
+    refuse_field("response_format.type", "\"text\" beside grammar and json_schema",
+                 fmt::format("\"{}\"", *type));
+  if (is_schema) options.json_schema = read_schema(format, request);
+  if (type == "json_object") options.json_schema = R"({"type":"object"})";
+  note_unknown(format, request);
+  if (!is_schema) return;
+  try {
+    Grammar::from_json_schema(options.json_schema, kSchemaField);
+  } catch (const Error& error) {
+    throw RefusedRequest(400, error.what(), std::string(kSchemaField));
+  }
 }
 
 void read_common(Fields& fields, GenerationRequest& request, const ServedModel& model) {
@@ -82,7 +132,7 @@ void read_common(Fields& fields, GenerationRequest& request, const ServedModel& 
   read_max_completion_tokens(fields, request.options);
   request.n = request.best_of = fields.number("n", 1, kMaxAnswers).value_or(1);
   read_stream(fields, request);
-  check_response_format(fields);
+  read_response_format(fields, request);
   // A user's name, for the abuse reports of others.
   fields.accept("user");
 }
@@ -170,6 +220,15 @@ std::vector<const json*> prompt_list(const json& value, std::string_view name, s
   std::vector<const json*> prompts;
   for (const json& prompt : value) prompts.push_back(&prompt);
   return prompts;
+}
+
+nlohmann::json parse_answer_body(std::string_view body) {
+  json object = parse_body(body);
+  const json::json_pointer schema("/response_format/json_schema/schema");
+  if (object.contains(schema) && object[schema].is_object())
+    object[schema] =
+        nlohmann::ordered_json::parse(body)[nlohmann::ordered_json::json_pointer(schema.to_string())].dump();
+  return object;
 }
 
 GenerationRequest read_completion_request(const json& body, const ServedModel& model) {

@@ -75,6 +75,10 @@ std::vector<int32_t> read_messages(const nlohmann::json& messages, const ServedM
 /// @throws RefusedRequest with the reason context_length_exceeded.
 void check_length(std::span<const int32_t> tokens, std::string_view name, const ServedModel& model);
 
+/// A body as parse_body, except that a JSON Schema in `response_format` is its text, in which properties keep
+/// their order.
+/// @throws RefusedRequest as parse_body.
+nlohmann::json parse_answer_body(std::string_view body);
 /// The body of /v1/completions.
 /// @throws RefusedRequest that names the field.
 GenerationRequest read_completion_request(const nlohmann::json& body, const ServedModel& model);

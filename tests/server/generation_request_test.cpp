@@ -73,8 +73,8 @@ TEST_F(GenerationRequestTest, FaultsNameTheField) {
   expect_completion_refused({{"stream", true}, {"stream_options", {{"include_usage", 1}}}},
                             "stream_options.include_usage", "got 1");
   expect_completion_refused({{"max_completion_tokens", 2}}, "max_completion_tokens", "the 1 of max_tokens");
-  expect_completion_refused({{"response_format", {{"type", "json_object"}}}}, "response_format.type",
-                            "json_object");
+  expect_completion_refused({{"response_format", {{"type", "xml"}}}}, "response_format.type",
+                            "expected \"text\", \"json_object\" or \"json_schema\", got \"xml\"");
   expect_completion_refused({{"response_format", "text"}}, "response_format", "expected an object");
   expect_completion_refused({{"overflow", "cut"}}, "overflow", "truncate-left");
   expect_chat_refused({{"top_logprobs", 2}}, "top_logprobs", "without \"logprobs\": true");
@@ -82,6 +82,64 @@ TEST_F(GenerationRequestTest, FaultsNameTheField) {
   expect_chat_refused({{"logprobs", true}, {"top_logprobs", 21}}, "top_logprobs", "from 0 to 20");
   expect_refused(404, "model", "expected \"tiny\"", "/v1/completions", completion({{"model", "gpt-4"}}));
   EXPECT_EQ(post("/v1/completions", completion({{"response_format", {{"type", "text"}}}})).status, 200);
+}
+
+TEST_F(GenerationRequestTest, FormatsNameWhatTheyDoNotUnderstand) {
+  const auto refused = [this](const json& format, const std::string& param, const std::string& part) {
+    expect_chat_refused({{"response_format", format}}, param, part);
+  };
+  const auto with_schema = [](const json& schema) {
+    return json{{"type", "json_schema"}, {"json_schema", {{"name", "x"}, {"schema", schema}}}};
+  };
+  const std::string schema_field = "response_format.json_schema.schema";
+  refused({{"type", "json_schema"}}, "response_format.json_schema", "got none");
+  refused({{"type", "json_schema"}, {"json_schema", {{"name", "a b"}}}}, "response_format.json_schema.name",
+          "1 to 64 letters");
+  refused({{"type", "json_schema"}, {"json_schema", {{"name", "x"}}}}, schema_field,
+          "a JSON Schema, got none");
+  refused(with_schema(json::array()), schema_field, "a JSON Schema, got an array");
+  refused(
+      with_schema({{"type", "object"}, {"properties", {{"x", {{"type", "string"}, {"format", "date"}}}}}}),
+      schema_field, schema_field + ".properties.x.format: not understood");
+  refused(with_schema("{"), schema_field, "expected JSON");
+  expect_chat_refused({{"grammar", "root"}}, "grammar", "[grammar] line 1: expected NAME ::=");
+  expect_chat_refused({{"json_schema", {{"not", 1}}}}, "json_schema", "json_schema.not: not understood");
+  expect_chat_refused({{"grammar", "root ::= \"a\""}, {"response_format", {{"type", "json_object"}}}},
+                      "response_format.type", "\"text\" beside grammar");
+  expect_chat_refused({{"grammar", "root ::= \"a\""}, {"json_schema", json::object()}}, "grammar",
+                      "expected none beside");
+}
+
+TEST_F(GenerationRequestTest, AnswersAreOfTheFormatThatWasAskedFor) {
+  // In the order of the text, which is not that of the alphabet.
+  const std::string schema =
+      R"({"type":"object","properties":{"yes":{"type":"boolean"},"kind":{"enum":["cat","dog"]}},)"
+      R"("required":["yes","kind"],"additionalProperties":false})";
+  for (const int seed : {1, 2, 3}) {
+    const ApiReply reply =
+        post("/v1/chat/completions",
+             R"({"messages":[{"role":"user","content":"x"}],"temperature":1.5,"max_tokens":60,"seed":)" +
+                 std::to_string(seed) +
+                 R"(,"response_format":{"type":"json_schema","json_schema":{"name":"pet",)" +
+                 R"("strict":true,"schema":)" + schema + "}}}");
+    ASSERT_EQ(reply.status, 200) << reply.body;
+    const json choice = json::parse(reply.body)["choices"][0];
+    ASSERT_EQ(choice["finish_reason"], "stop");
+    const std::string text = choice["message"]["content"];
+    EXPECT_TRUE(text.starts_with("{\"yes\"")) << text;
+    const json pet = json::parse(text);
+    EXPECT_TRUE(pet["yes"].is_boolean() && (pet["kind"] == "cat" || pet["kind"] == "dog")) << text;
+  }
+  const json text =
+      answer("/v1/completions", {{"prompt", "x"}, {"grammar", "root ::= \"a\" | \"b\""}, {"n", 3}});
+  for (const json& choice : text["choices"]) {
+    EXPECT_TRUE(choice["text"] == "a" || choice["text"] == "b") << choice;
+    EXPECT_EQ(choice["finish_reason"], "stop");
+  }
+  const json object = answer(
+      "/v1/completions",
+      {{"prompt", "x"}, {"seed", 1}, {"max_tokens", 5}, {"response_format", {{"type", "json_object"}}}});
+  EXPECT_TRUE(object["choices"][0]["text"].get<std::string>().starts_with("{"));
 }
 
 TEST_F(GenerationRequestTest, PromptsAreTextsOrIds) {
