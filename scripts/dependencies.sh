@@ -51,6 +51,10 @@ aarch64|qemu-user-static|runs programs for ARM, on the processor that is asked f
 aarch64|googletest|the test framework's source, since libgtest-dev is compiled for this machine
 fuzz|clang|libFuzzer
 deploy|systemd|checks the service
+deploy|haproxy|stands in front of replicas of lille serve
+deploy|nginx|the same
+deploy|iproute2|gives each replica a network of its own
+deploy|python3|asks the replicas through the proxy
 develop|ccache|rebuilds in seconds after a change of branch
 develop|lintian|checks the Debian packages
 develop|clang-tidy|runs the checks of .clang-tidy
