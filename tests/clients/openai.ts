@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import OpenAI from 'openai';
+import { zodResponseFormat } from 'openai/helpers/zod';
+import { z } from 'zod';
 import { kEndless, kOneAtATime, Server, step } from './server.js';
 
 const [program = '', keyFile = ''] = process.argv.slice(2);
@@ -135,6 +137,41 @@ await step('stop', async () => {
     assert.equal(choice.message.content, text.slice(0, text.indexOf(stop)));
     assert.equal(choice.finish_reason, 'stop');
   }
+});
+
+await step('structured output', async () => {
+  const Pet = z.object({ kind: z.enum(['cat', 'dog']), age: z.number().int(), name: z.nullable(z.string().max(8)) });
+  for (const seed of [1, 2, 3]) {
+    const reply = await client.chat.completions.parse({
+      model,
+      ...kChat,
+      seed,
+      max_tokens: 120,
+      temperature: 1.3,
+      response_format: zodResponseFormat(Pet, 'pet'),
+    });
+    const choice = reply.choices[0]!;
+    assert.equal(choice.finish_reason, 'stop');
+    const { kind, age }: z.infer<typeof Pet> = choice.message.parsed!;
+    assert.ok(['cat', 'dog'].includes(kind) && Number.isInteger(age));
+    assert.deepEqual(Object.keys(choice.message.parsed!), ['kind', 'age', 'name']);
+  }
+  const object = await client.chat.completions.create({
+    model,
+    ...kChat,
+    response_format: { type: 'json_object' },
+  });
+  assert.ok(object.choices[0]!.message.content!.startsWith('{'));
+  const refused = client.chat.completions.create({
+    model,
+    ...kChat,
+    response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { type: 'string', pattern: 'a' } } },
+  });
+  await assert.rejects(refused, (error) => {
+    assert.ok(error instanceof OpenAI.BadRequestError);
+    assert.equal(error.param, 'response_format.json_schema.schema');
+    return true;
+  });
 });
 
 await step('completions', async () => {
