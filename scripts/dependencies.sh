@@ -55,6 +55,7 @@ deploy|haproxy|stands in front of replicas of lille serve
 deploy|nginx|the same
 deploy|iproute2|gives each replica a network of its own
 deploy|python3|asks the replicas through the proxy
+deploy|python3-yaml|reads the manifests of Kubernetes
 develop|ccache|rebuilds in seconds after a change of branch
 develop|lintian|checks the Debian packages
 develop|clang-tidy|runs the checks of .clang-tidy
