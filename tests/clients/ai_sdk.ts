@@ -1,7 +1,8 @@
 // ai_sdk.js PROGRAM: Vercel's AI SDK, by its provider for servers like OpenAI's, talks with `lille serve`.
 import assert from 'node:assert/strict';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { APICallError, embedMany, generateText, streamText } from 'ai';
+import { APICallError, embedMany, generateObject, generateText, streamObject, streamText } from 'ai';
+import { z } from 'zod';
 import { kEndless, kOneAtATime, Server, step } from './server.js';
 
 const [program = ''] = process.argv.slice(2);
@@ -47,6 +48,17 @@ await step('completions and embeddings', async () => {
   const { embeddings } = await embedMany({ model: provider.textEmbeddingModel(id), values: ['A river', 'A mountain'], maxRetries: 0 });
   assert.equal(embeddings.length, 2);
   assert.equal(embeddings[0]!.length, embeddings[1]!.length);
+});
+
+await step('objects', async () => {
+  const lille = createOpenAICompatible({ name: 'lille', baseURL: `${server.url}/v1`, supportsStructuredOutputs: true });
+  const schema = z.object({ kind: z.enum(['river', 'lake']), is_salty: z.boolean() });
+  const asked = { model: lille(id), schema, prompt: kPrompt.prompt, maxOutputTokens: 100, maxRetries: 0 };
+  const { object } = await generateObject(asked);
+  schema.parse(object);
+  let last: unknown;
+  for await (const partial of streamObject(asked).partialObjectStream) last = partial;
+  schema.parse(last);
 });
 
 await step('errors', async () => {

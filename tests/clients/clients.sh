@@ -51,5 +51,5 @@ for example in example_*; do
   [[ $said != *'"error"'* ]] || { printf '%s was refused: %s\n' "$example" "$said"; exit 1; }
   n_examples=$((n_examples + 1))
 done
-((n_examples >= 7)) || { printf 'docs/CLIENTS.md has only %d examples\n' "$n_examples"; exit 1; }
+((n_examples >= 9)) || { printf 'docs/CLIENTS.md has only %d examples\n' "$n_examples"; exit 1; }
 printf '%d examples of docs/CLIENTS.md\n' "$n_examples"
