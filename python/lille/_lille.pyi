@@ -203,6 +203,8 @@ def load_prompt_cache(path: Path_, model: Model) -> PromptCache:
 class StreamArguments:
     max_tokens: Optional[int]
     overflow: str
+    json_schema: str
+    grammar: str
     sampler: Any
     logits_processors: Any
     prompt_progress_callback: Any

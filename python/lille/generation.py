@@ -1,5 +1,6 @@
 """Answers: one as text or piece by piece, or many at once."""
 
+import json
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,12 @@ def _most_tokens(max_tokens: int) -> Optional[int]:
     return None if max_tokens == -1 else max_tokens
 
 
+def _schema(json_schema: Union[str, dict[str, Any], None]) -> str:
+    if json_schema is None:
+        return ""
+    return json_schema if isinstance(json_schema, str) else json.dumps(json_schema)
+
+
 def _seed(seed: Optional[int]) -> int:
     return secrets.randbits(64) if seed is None else seed
 
@@ -168,6 +175,8 @@ def stream_generate(
     seed: Optional[int] = None,
     stop: Union[str, Sequence[str]] = (),
     overflow: str = "error",
+    json_schema: Union[str, dict[str, Any], None] = None,
+    grammar: Optional[str] = None,
     reuse_prefix: bool = False,
 ) -> Iterator[GenerationResponse]:
     """An answer, piece by piece; mlx-lm's arguments, and some of this project's.
@@ -184,6 +193,7 @@ def stream_generate(
     seed: of the random numbers; None: a new one.
     stop: the answer ends before the first of these texts.
     overflow: what happens to a prompt longer than the context: error, truncate-left or trim-turns.
+    json_schema, grammar: the answer is JSON that fulfils the schema, or a text of the grammar (docs/GRAMMAR.md).
     reuse_prefix: prompt is the whole one, and what it shares with prompt_cache is not read again.
     Raises ValueError for a wrong argument, at once. Ctrl-C ends the answer, in the middle of the prompt too.
     """
@@ -203,6 +213,8 @@ def stream_generate(
         seed=_seed(seed),
         stop=[stop] if isinstance(stop, str) else list(stop),
         overflow=overflow,
+        json_schema=_schema(json_schema),
+        grammar=grammar or "",
         reuse_prefix=reuse_prefix,
     )
     return _responses(_lille.Stream(model, tokenizer, _ids(tokenizer, prompt), arguments))
@@ -266,6 +278,8 @@ def batch_generate(
     seed: Optional[int] = None,
     stop: Union[str, Sequence[str]] = (),
     overflow: str = "error",
+    json_schema: Union[str, dict[str, Any], None] = None,
+    grammar: Optional[str] = None,
 ) -> BatchResponse:
     """Answers many prompts, at most completion_batch_size of them at once; each answer is what it is alone.
 
@@ -300,6 +314,8 @@ def batch_generate(
             seed=_seed(seed),
             stop=[stop] if isinstance(stop, str) else list(stop),
             overflow=overflow,
+            json_schema=_schema(json_schema),
+            grammar=grammar or "",
         ),
         options,
         return_prompt_caches,

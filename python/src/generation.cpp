@@ -14,6 +14,7 @@
 #include "computation.h"
 #include "conversions.h"
 #include "lille/batch.h"
+#include "lille/grammar.h"
 #include "model.h"
 #include "sampling.h"
 #include "tokenizer.h"
@@ -31,6 +32,8 @@ struct Arguments {
   StreamOptions options;
   std::optional<int64_t> max_tokens = options.max_tokens;  // empty: as many as the context holds
   std::string overflow = std::string(overflow_name(options.overflow));
+  std::string json_schema;
+  std::string grammar;
   py::object sampler = py::none();
   py::object logits_processors = py::none();
   py::object prompt_progress_callback = py::none();
@@ -39,6 +42,16 @@ struct Arguments {
 };
 
 double peak_memory_gb() { return static_cast<double>(peak_memory_bytes()) / 1e9; }
+
+// Last among the processors, since nothing may bring back what a grammar excludes.
+void add_grammar(LogitsProcessors& processors, const Arguments& arguments, const Tokenizer& tokenizer) {
+  if (arguments.grammar.empty() && arguments.json_schema.empty()) return;
+  if (!arguments.grammar.empty() && !arguments.json_schema.empty())
+    raise(ErrorCode::kInvalidArgument, "[generate] grammar: expected none beside json_schema, got both");
+  const Grammar grammar = arguments.grammar.empty() ? Grammar::from_json_schema(arguments.json_schema)
+                                                    : Grammar::parse(arguments.grammar);
+  processors.add(make_grammar_processor(grammar, tokenizer));
+}
 
 // All but prompt_cache and drafter, which belong to whom the answer belongs to.
 StreamOptions stream_options(const Arguments& arguments, const ModelArgs& args,
@@ -134,6 +147,7 @@ class Stream {
          const Arguments& arguments)
       : setup_(model, arguments) {
     const std::vector<int32_t> ids = read_ids(prompt, "[generate] prompt");
+    add_grammar(setup_.options.logits_processors, arguments, tokenizer.tokenizer);
     setup_.begin([&](Session& session, StreamOptions options) {
       stream_.emplace(session, tokenizer.tokenizer, ids, std::move(options));
     });
@@ -173,6 +187,7 @@ class Batch {
         BatchArguments batch)
       : model_(model), tokenizer_(tokenizer.tokenizer), batch_(std::move(batch)) {
     options_ = stream_options(arguments, model->args(), computation_);
+    add_grammar(options_.logits_processors, arguments, tokenizer_);
     batch_.options.cancel = computation_->cancel();
     answers_.resize(batch_.prompts.size());
     if (batch_.keeps_caches)
@@ -275,6 +290,8 @@ void add_arguments(py::module_& module) {
   arguments.def(py::init<>())
       .def_readwrite("max_tokens", &Arguments::max_tokens)
       .def_readwrite("overflow", &Arguments::overflow)
+      .def_readwrite("json_schema", &Arguments::json_schema)
+      .def_readwrite("grammar", &Arguments::grammar)
       .def_readwrite("sampler", &Arguments::sampler)
       .def_readwrite("logits_processors", &Arguments::logits_processors)
       .def_readwrite("prompt_progress_callback", &Arguments::prompt_progress_callback)

@@ -272,6 +272,23 @@ def test_a_long_prompt_may_lose_its_beginning(model: lille.Model, tokenizer: lil
     assert last.prompt_tokens + 3 - 1 == model.args.block_size
 
 
+def test_answers_are_held_to_grammars(model: lille.Model, tokenizer: lille.Tokenizer) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"is_warm": {"type": "boolean"}},
+        "required": ["is_warm"],
+        "additionalProperties": False,
+    }
+    for of_schema in (schema, json.dumps(schema)):
+        text = lille.generate(model, tokenizer, PROMPT, max_tokens=60, json_schema=of_schema, seed=1)
+        assert json.loads(text)["is_warm"] in (True, False)
+    grammar = 'root ::= "yes" | "no"'
+    batch = lille.batch_generate(model, tokenizer, [PROMPT, "x"], grammar=grammar, sampler=lille.make_sampler(1.0))
+    assert set(batch.texts) <= {"yes", "no"}
+    with pytest.raises(ValueError, match="expected none beside json_schema"):
+        lille.generate(model, tokenizer, PROMPT, json_schema=schema, grammar=grammar)
+
+
 def test_verbose_prints(
     model: lille.Model, tokenizer: lille.Tokenizer, capsys: pytest.CaptureFixture[str]
 ) -> None:
