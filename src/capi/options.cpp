@@ -121,8 +121,11 @@ const lille_options& options_or_none(const lille_options* options) noexcept {
 namespace capi = lille::capi;
 
 lille_status lille_options_create(lille_options** options, lille_error* error) {
-  return capi::guarded(
-      error, [&] { capi::result_at(options, "lille_options_create: options") = new lille_options; });
+  return capi::guarded(error, [&] {
+    // Looked at first: the right side of an assignment is evaluated before the left.
+    lille_options*& result = capi::result_at(options, "lille_options_create: options");
+    result = new lille_options;
+  });
 }
 
 void lille_options_free(lille_options* options) { delete options; }
