@@ -135,7 +135,7 @@ void run_model(benchmark::State& state, const KernelTable& table, const Kind& ki
 void run_attention(benchmark::State& state, const KernelTable& table, int64_t n_rows, int64_t n_keys,
                    int64_t n_threads) {
   const ops::AttentionShape shape = {
-      .n_head = 10, .n_kv_heads = 2, .head_dim = 64, .cache_kind = FloatKind::kF32};
+      .n_head = 10, .n_kv_heads = 2, .head_dim = 64, .cache_kind = kernels::WeightKind::kF32};
   const int64_t width = shape.n_head * shape.head_dim;
   std::vector<float> cache(static_cast<std::size_t>(shape.n_kv_heads * n_keys * shape.head_dim), 0.1f);
   std::vector<float> queries(static_cast<std::size_t>(n_rows * width), 0.2f);

@@ -17,7 +17,6 @@ struct BenchmarkOptions {
   int64_t runs = 5;              ///< Timed runs of each work, after one to warm up; 1 to 1000.
   LoadOptions load;              ///< How the model is loaded.
   SessionOptions session;        ///< How it computes; n_threads is taken from `threads`.
-  CacheType cache_type = CacheType::kF32;                            ///< Of keys and values.
   std::function<void(int64_t n_done, int64_t n_total)> on_progress;  ///< After each run; may be empty.
   std::stop_token cancel;  ///< Looked at between blocks of the model.
 };

@@ -104,8 +104,26 @@ class Model {
   std::shared_ptr<const ModelParts> parts_;
 };
 
-/// Element type of cached keys and values: they are rounded to it before their first use.
-enum class CacheType { kF32, kBF16 };
+/// How keys and values are cached: they are rounded to it before their first use. What that costs and saves:
+/// docs/GENERATION.md.
+enum class CacheType {
+  kF32,
+  kBF16,
+  kQ8_0,  ///< 8 bits and, for each 32 elements of a head, a scale in F16; head_dim is a multiple of 32.
+};
+/// Every one of them.
+inline constexpr CacheType kCacheTypes[] = {CacheType::kF32, CacheType::kBF16, CacheType::kQ8_0};
+
+/// "F32", "BF16" or "Q8_0".
+std::string_view cache_type_name(CacheType type) noexcept;
+/// Bits of an element, scales not counted: 32, 16 or 8. mlx-lm's name of the option.
+int64_t kv_bits(CacheType type) noexcept;
+/// The type with elements of so many bits.
+/// @throws Error(kInvalidArgument) for other numbers than 32, 16 and 8.
+CacheType cache_type_of_bits(int64_t kv_bits);
+/// Bytes of one token's keys and values in all layers, scales included.
+/// @throws Error(kInvalidArgument) for kQ8_0 and a head_dim that is no multiple of 32.
+int64_t cache_bytes_per_token(const ModelArgs& args, CacheType type);
 
 /// The keys and values of one sequence in every layer, and with them its tokens and its position: mlx-lm's
 /// list of KVCache. Holds up to block_size tokens; memory is taken as it fills. Serves the model it was made
@@ -113,6 +131,7 @@ enum class CacheType { kF32, kBF16 };
 class PromptCache {
  public:
   /// An empty cache for this model.
+  /// @throws Error(kInvalidArgument) for kQ8_0 and a head_dim that is no multiple of 32.
   explicit PromptCache(const Model& model, CacheType type = CacheType::kF32);
   ~PromptCache();
   PromptCache(PromptCache&&) noexcept;
@@ -141,7 +160,7 @@ class PromptCache {
   std::string kernels_;
 };
 
-/// The name mlx-lm has for it.
+/// The name mlx-lm has for it. A session's own type: make_prompt_cache(session).
 inline PromptCache make_prompt_cache(const Model& model, CacheType type = CacheType::kF32) {
   return PromptCache(model, type);
 }
@@ -201,13 +220,18 @@ struct SessionOptions {
   /// precision training; both are faster and change predictions a little (docs/PERFORMANCE.md). Weights in
   /// float32 and float16, and GGUF's K types, are always multiplied in float32.
   bool exact = false;
+  /// Of the caches that make_prompt_cache(session) makes, and with it everything that reads a text of its
+  /// own: answers, chats, perplexities, servers. forward() takes caches of any type.
+  CacheType cache_type = CacheType::kF32;
 };
 
 /// Threads and scratch memory to run a model with. One thread uses a session at a time; any number of
 /// sessions share one Model.
 class Session {
  public:
-  /// @throws Error(kInvalidArgument | kUnsupported) for an unknown kernel table or a bad number of threads.
+  /// @throws Error(kInvalidArgument | kUnsupported) for an unknown kernel table, a bad number of threads, or
+  /// a
+  ///   type of cache that head_dim does not fit.
   explicit Session(Model model, const SessionOptions& options = {});
   ~Session();
   Session(Session&&) noexcept;
@@ -220,6 +244,8 @@ class Session {
   /// What computes: the name of the kernel table in use, such as "avx2", with " q8" behind it where
   /// activations are rounded to 8 bits, and " bf16" where they are rounded to bfloat16.
   std::string_view kernels() const noexcept;
+  /// SessionOptions::cache_type.
+  CacheType cache_type() const noexcept;
 
   /// One forward pass over sequences of any lengths. The logits of a row depend on its own sequence only, bit
   /// for bit: not on the other items, on the number of threads, or on how the sequence was cut into passes.
@@ -241,5 +267,10 @@ class Session {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// An empty cache of the session's model and type.
+inline PromptCache make_prompt_cache(const Session& session) {
+  return PromptCache(session.model(), session.cache_type());
+}
 
 }  // namespace lille

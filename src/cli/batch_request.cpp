@@ -136,6 +136,7 @@ std::string settings_fingerprint(const GenerationOptions& options, const Generat
   add(hash, std::to_string(model.args().block_size));
   add(hash, rope_layout_name(model.rope().layout));
   add(hash, session.kernels());
+  add(hash, cache_type_name(session.cache_type()));
   return hash.digits();
 }
 

@@ -50,12 +50,12 @@ Compared read_compared(const std::string& path) {
   }
 }
 
-std::string as_json(const Benchmark& bench, const std::filesystem::path& model) {
-  nlohmann::ordered_json report = {{"program", "lille " LILLE_VERSION},
-                                   {"model", printable_path(model.lexically_normal())},
-                                   {"processor", cpu_model_name()},
-                                   {"kernels", bench.kernels},
-                                   {"read_gb_per_s", bench.read_gb_per_s}};
+std::string as_json(const Benchmark& bench, const std::filesystem::path& model,
+                    const ComputeOptions& compute) {
+  nlohmann::ordered_json report = {
+      {"program", "lille " LILLE_VERSION}, {"model", printable_path(model.lexically_normal())},
+      {"processor", cpu_model_name()},     {"kernels", bench.kernels},
+      {"kv_bits", compute.kv_bits},        {"read_gb_per_s", bench.read_gb_per_s}};
   report["results"] = nlohmann::ordered_json::array();
   for (const Measurement& measured : bench.measurements) {
     nlohmann::ordered_json result = {{"work", measured.work},   {"threads", measured.threads},
@@ -120,14 +120,14 @@ void run_bench(const BenchArguments& arguments, const Environment& environment) 
   options.runs = arguments.runs;
   options.load.rope_layout = model.rope().layout;
   options.load.kernels = environment.forced_kernels;
-  options.session = {0, environment.forced_kernels, arguments.compute.exact};
+  options.session = session_options(0, arguments.compute, environment);
   Benchmark bench;
   {
     ProgressBar bar("bench");
     options.on_progress = [&bar](int64_t n_done, int64_t n_total) { bar.show(n_done, n_total); };
     bench = benchmark(model.path(), options);
   }
-  print(arguments.json ? as_json(bench, model.path()) : as_text(bench, compared));
+  print(arguments.json ? as_json(bench, model.path(), arguments.compute) : as_text(bench, compared));
 }
 
 }  // namespace

@@ -130,6 +130,10 @@ Model load_model(const ModelOptions& options, const Environment& environment);
 /// @throws Error(kInvalidArgument) if it is not the model's.
 Tokenizer load_tokenizer(const Model& model);
 
+/// How a session computes that the options ask for.
+SessionOptions session_options(int64_t n_threads, const ComputeOptions& compute,
+                               const Environment& environment);
+
 /// A session with the threads and kernels that were asked for.
 Session make_session(const Model& model, const ModelOptions& options, const ComputeOptions& compute,
                      const Environment& environment);

@@ -30,6 +30,9 @@ struct DiffArguments {
   std::string text_file;
   bool json = false;
   ModelOptions model;
+  /// Of both, but that a has kv_bits 32. Exact: else what rounding activations does to one of the forms would
+  /// count as a difference of the models.
+  ComputeOptions compute = {.exact = true};
 };
 
 // A tokenizer, or why there is none.
@@ -82,6 +85,7 @@ std::string read_text(const std::string& path) {
 }
 
 Comparison compare(const DiffArguments& arguments, const Environment& environment) {
+  check_ranges(arguments.compute);
   const std::string text = read_text(arguments.text_file);
   ModelOptions options = arguments.model;
   options.model = arguments.a;
@@ -102,10 +106,10 @@ Comparison compare(const DiffArguments& arguments, const Environment& environmen
   if (!found.left_out.empty()) return found;
   const Tokenizer& tokenizer =
       found.tokenizer_a.tokenizer ? *found.tokenizer_a.tokenizer : *found.tokenizer_b.tokenizer;
-  // Else what rounding activations does to one of the forms would count as a difference of the models.
-  const ComputeOptions compute = {.exact = true};
-  Session session_a = make_session(a, options, compute, environment);
-  Session session_b = make_session(b, options, compute, environment);
+  ComputeOptions compute_a = arguments.compute;
+  compute_a.kv_bits = 32;
+  Session session_a = make_session(a, options, compute_a, environment);
+  Session session_b = make_session(b, options, arguments.compute, environment);
   ProgressBar bar("predictions", ProgressBar::kPatience);
   DivergenceOptions divergence_options;
   divergence_options.on_progress = [&bar](int64_t n_done, int64_t n_tokens) { bar.show(n_done, n_tokens); };
@@ -262,6 +266,11 @@ void add_diff(CLI::App& program, const Environment& environment) {
   command->add_flag("--json", arguments->json, "Print one JSON object, with every tensor.");
   visit_options(arguments->model, [command](const OptionSpec& spec, auto& field) {
     if (spec.name != "model") add_option(*command, spec, field)->type_name(std::string(spec.value_name));
+  });
+  visit_options(arguments->compute, [command](OptionSpec spec, auto& field) {
+    if (spec.name != "kv_bits") return;
+    spec.help = "Bits of the keys and values that b caches while it predicts; a has 32.";
+    add_choices(*add_option(*command, spec, field)->type_name(std::string(spec.value_name)), spec.choices);
   });
   add_example(*command, "lille diff models/lille-tiny-8bit lille-tiny.gguf");
   command->callback([arguments, environment] { run_diff(*arguments, environment); });

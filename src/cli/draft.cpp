@@ -48,8 +48,7 @@ Draft::Draft(const DraftOptions& options, const Session& target, const Tokenizer
   // The errors of a model name a file or a repository; which flag led there is said before them.
   try {
     const Model model = load_draft_model(options, target, environment);
-    session_ = std::make_unique<Session>(
-        model, SessionOptions{target.n_threads(), environment.forced_kernels, compute.exact});
+    session_ = std::make_unique<Session>(model, session_options(target.n_threads(), compute, environment));
     drafter_ = make_model_drafter(*session_, target.model());
     check_tokenizers(model, target, tokenizer);
   } catch (const Error& error) {

@@ -82,8 +82,8 @@ void check_prompt_cache_path(const std::filesystem::path& path) {
 PromptCache open_prompt_cache(const std::filesystem::path& path, const Session& session) {
   std::error_code failed;
   if (std::filesystem::status(path, failed).type() == std::filesystem::file_type::not_found)
-    return make_prompt_cache(session.model());
-  return load_prompt_cache(path, session.model(), {CacheType::kF32, std::string(session.kernels())});
+    return make_prompt_cache(session);
+  return load_prompt_cache(path, session.model(), {session.cache_type(), std::string(session.kernels())});
 }
 
 void check_arguments(const GenerateArguments& arguments) {

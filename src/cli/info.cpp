@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -7,6 +8,8 @@
 #include "base/thread_pool.h"
 #include "cli/cli.h"
 #include "kernels/kernel_table.h"
+#include "kernels/weight_kind.h"
+#include "model/cache_type.h"
 
 namespace lille::cli {
 namespace {
@@ -34,15 +37,17 @@ SourceText source_text(RopeSource source) {
 }
 
 struct Memory {
-  int64_t weights_bytes = 0;  // mapped, shared between processes
-  int64_t cache_bytes = 0;    // of one full context in float32
+  int64_t weights_bytes = 0;               // mapped, shared between processes
+  std::map<int64_t, int64_t> cache_bytes;  // of one full context, by kv_bits
 };
 
 Memory memory_of(const Model& model) {
   Memory memory;
   for (const Model::Part& part : model.parts()) memory.weights_bytes += part.n_bytes;
   const ModelArgs& args = model.args();
-  memory.cache_bytes = 2 * args.n_layer * args.block_size * args.kv_size() * 4;
+  for (const CacheType type : kCacheTypes)
+    if (args.head_dim() % kernels::block_weights(cache_kind(type)) == 0)
+      memory.cache_bytes[kv_bits(type)] = args.block_size * cache_bytes_per_token(args, type);
   return memory;
 }
 
@@ -73,8 +78,19 @@ std::string as_json(const Model& model) {
     info["storage"][storage.dtype] = {{"n_parameters", storage.n_parameters}, {"n_bytes", storage.n_bytes}};
   info["bits_per_weight"] = bits_per_weight(memory.weights_bytes, count_parameters(model));
   info["weights_bytes"] = memory.weights_bytes;
-  info["kv_cache_bytes"] = memory.cache_bytes;
+  info["kv_cache_bytes"] = memory.cache_bytes.at(32);
+  for (const auto& [bits, n_bytes] : memory.cache_bytes)
+    info["kv_cache_bytes_by_kv_bits"][std::to_string(bits)] = n_bytes;
   return info.dump(2);
+}
+
+// "12.6 MB, 6.3 with --kv-bits 16, 3.3 with --kv-bits 8"
+std::string cache_text(const Memory& memory) {
+  std::string text = megabytes(memory.cache_bytes.at(32));
+  for (const int64_t bits : {16, 8})
+    if (const auto found = memory.cache_bytes.find(bits); found != memory.cache_bytes.end())
+      text += fmt::format(", {:.1f} with --kv-bits {}", static_cast<double>(found->second) / 1e6, bits);
+  return text;
 }
 
 std::string as_text(const Model& model) {
@@ -108,9 +124,8 @@ std::string as_text(const Model& model) {
     row("", fmt::format("{:>5.1f} % {} at {:.2f} bits",
                         100 * static_cast<double>(storage.n_parameters) / n_parameters, storage.dtype,
                         bits_per_weight(storage.n_bytes, storage.n_parameters)));
-  row("memory", fmt::format("{:.1f} MB of weights, mapped and shared; {:.1f} MB for a full context",
-                            static_cast<double>(memory.weights_bytes) / 1e6,
-                            static_cast<double>(memory.cache_bytes) / 1e6));
+  row("memory", fmt::format("{:.1f} MB of weights, mapped and shared; for a full context {}",
+                            static_cast<double>(memory.weights_bytes) / 1e6, cache_text(memory)));
   return text;
 }
 

@@ -83,7 +83,7 @@ void run_logits(const LogitsArguments& arguments, const Environment& environment
   caches.reserve(rows.size());
   std::vector<BatchItem> batch;
   for (const std::vector<int32_t>& ids : rows) {
-    caches.push_back(make_prompt_cache(model));
+    caches.push_back(make_prompt_cache(session));
     batch.push_back({ids, &caches.back(), LogitsFor::kAll});
   }
   HiddenStates hidden;

@@ -58,6 +58,7 @@ struct Measured {
   int64_t n_ids = 0;
   std::optional<int64_t> n_bytes;  // of the predicted tokens
   bool bos = false;
+  ComputeOptions compute = {};
 
   int64_t n_predicted() const { return static_cast<int64_t>(result.token_losses.size()); }
   int64_t n_left_out() const { return n_ids - result.first_predicted - n_predicted(); }
@@ -91,9 +92,10 @@ std::string as_text(const Measured& measured) {
   return text + fmt::format(
                     "protocol: window {}, stride {}, {} <|startoftext|>; {} of {} tokens predicted, each "
                     "once, {} at the end "
-                    "left out; mean over tokens; the error takes tokens as independent\n",
+                    "left out; mean over tokens; the error takes tokens as independent; {}kv_bits {}\n",
                     result.window, result.stride, measured.bos ? "each window begins with" : "without",
-                    measured.n_predicted(), measured.n_ids, measured.n_left_out());
+                    measured.n_predicted(), measured.n_ids, measured.n_left_out(),
+                    measured.compute.exact ? "exact, " : "", measured.compute.kv_bits);
 }
 
 Json as_json(const Measured& measured) {
@@ -113,7 +115,9 @@ Json as_json(const Measured& measured) {
                  {"stride", result.stride},
                  {"bos", measured.bos},
                  {"n_ids", measured.n_ids},
-                 {"n_left_out", measured.n_left_out()}}},
+                 {"n_left_out", measured.n_left_out()},
+                 {"exact", measured.compute.exact},
+                 {"kv_bits", measured.compute.kv_bits}}},
                {"positions", Json::array()}};
   for (const PerplexityPositions& range : loss_by_position(result))
     json["positions"].push_back(
@@ -162,6 +166,7 @@ void run_perplexity(const PerplexityArguments& arguments, const Environment& env
   Measured measured;
   measured.n_ids = static_cast<int64_t>(ids.size());
   measured.bos = arguments.bos;
+  measured.compute = arguments.compute;
   {
     Interrupts interrupts;
     ProgressBar bar("perplexity", ProgressBar::kPatience);

@@ -121,9 +121,15 @@ Tokenizer load_tokenizer(const Model& model) {
   return tokenizer;
 }
 
+SessionOptions session_options(int64_t n_threads, const ComputeOptions& compute,
+                               const Environment& environment) {
+  check_ranges(compute);
+  return {n_threads, environment.forced_kernels, compute.exact, cache_type_of_bits(compute.kv_bits)};
+}
+
 Session make_session(const Model& model, const ModelOptions& options, const ComputeOptions& compute,
                      const Environment& environment) {
-  return Session(model, {options.threads, environment.forced_kernels, compute.exact});
+  return Session(model, session_options(options.threads, compute, environment));
 }
 
 void print(std::string_view text) {

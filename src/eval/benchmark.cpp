@@ -53,7 +53,7 @@ class Bench {
   Run start() {
     const auto begin = std::chrono::steady_clock::now();
     Session session(Model::load(path_, options_.load), session_options_);
-    PromptCache cache = make_prompt_cache(session.model(), options_.cache_type);
+    PromptCache cache = make_prompt_cache(session);
     const std::vector<int32_t> ids = prompt_ids(kPromptTokens, session.model().args().vocab_size);
     const BatchItem item = {ids, &cache, LogitsFor::kLast};
     likeliest(session.forward(std::span(&item, 1), {options_.cancel, {}, nullptr}).row(0));
@@ -62,7 +62,7 @@ class Bench {
 
   // Tokens/s of one pass over a prompt.
   Run prefill(int64_t n_tokens) {
-    PromptCache cache = make_prompt_cache(session_->model(), options_.cache_type);
+    PromptCache cache = make_prompt_cache(*session_);
     const std::vector<int32_t> ids = prompt_ids(n_tokens, session_->model().args().vocab_size);
     const BatchItem item = {ids, &cache, LogitsFor::kLast};
     const auto begin = std::chrono::steady_clock::now();
@@ -77,7 +77,7 @@ class Bench {
     for (int64_t idx = 0; idx < n_sequences; ++idx) {
       next.push_back(prompt_ids(kPromptTokens + idx, session_->model().args().vocab_size));
       next.back().erase(next.back().begin(), next.back().begin() + idx);
-      caches.push_back(make_prompt_cache(session_->model(), options_.cache_type));
+      caches.push_back(make_prompt_cache(*session_));
     }
     step(next, caches);
     Run run;
@@ -140,15 +140,12 @@ int64_t weights_bytes(const Model& model) {
 
 // Weights are read once for all sequences of a step, the cache by each.
 double bytes_per_token(const Model& model, CacheType cache_type, int64_t n_sequences) {
-  const ModelArgs& args = model.args();
   const double n_keys = static_cast<double>(kPromptTokens) + static_cast<double>(kAnswerTokens + 1) / 2;
-  const double element = cache_type == CacheType::kF32 ? 4 : 2;
   return static_cast<double>(weights_bytes(model)) / static_cast<double>(n_sequences) +
-         2 * element * n_keys * static_cast<double>(args.n_layer * args.kv_size());
+         n_keys * static_cast<double>(cache_bytes_per_token(model.args(), cache_type));
 }
 
-Measurement measurement_of(const Work& work, Bench& bench, const BenchmarkOptions& options,
-                           const Limits& limits) {
+Measurement measurement_of(const Work& work, Bench& bench, const Limits& limits) {
   Measurement result;
   result.work = work.name;
   result.unit = work.unit;
@@ -160,7 +157,8 @@ Measurement measurement_of(const Work& work, Bench& bench, const BenchmarkOption
   result.most = *most;
   if (work.n_prompt > 0) result.limit = limits.prefill_tokens_per_s(work.n_prompt);
   if (work.n_sequences == 0) return result;
-  result.bytes_per_token = bytes_per_token(bench.session().model(), options.cache_type, work.n_sequences);
+  result.bytes_per_token =
+      bytes_per_token(bench.session().model(), bench.session().cache_type(), work.n_sequences);
   result.limit = 1e9 * limits.read_gb_per_s() / result.bytes_per_token;
   result.step_p50_s = percentile(work.step_seconds, 0.5);
   result.step_p99_s = percentile(work.step_seconds, 0.99);
@@ -205,8 +203,7 @@ Benchmark benchmark(const std::filesystem::path& model, const BenchmarkOptions& 
       if (run_idx >= 0) limits.measure();
     }
     result.read_gb_per_s.push_back(limits.read_gb_per_s());
-    for (const Work& work : works)
-      result.measurements.push_back(measurement_of(work, bench, options, limits));
+    for (const Work& work : works) result.measurements.push_back(measurement_of(work, bench, limits));
   }
   return result;
 }

@@ -114,8 +114,8 @@ Divergence divergence(Session& a, Session& b, std::span<const int32_t> ids,
   Compared compared;
   int64_t n_windows = 0;
   for (int64_t window_begin = 0; window_begin < n_ids; window_begin += window) {
-    PromptCache cache_a = make_prompt_cache(a.model());
-    PromptCache cache_b = make_prompt_cache(b.model());
+    PromptCache cache_a = make_prompt_cache(a);
+    PromptCache cache_b = make_prompt_cache(b);
     const int64_t window_end = std::min(window_begin + window, n_ids);
     for (int64_t begin = window_begin; begin < window_end; begin += kRowsAtOnce) {
       const auto n = static_cast<std::size_t>(std::min(kRowsAtOnce, window_end - begin));

@@ -36,7 +36,7 @@ void check_item(const ChoiceItem& item, int64_t number) {
 class ContextScorer {
  public:
   ContextScorer(Session& session, std::stop_token cancel)
-      : session_(session), cancel_(std::move(cancel)), cache_(make_prompt_cache(session.model())) {}
+      : session_(session), cancel_(std::move(cancel)), cache_(make_prompt_cache(session)) {}
 
   ChoiceScore score(const EncodedContinuation& ids) {
     const auto block_size = static_cast<std::size_t>(session_.model().args().block_size);

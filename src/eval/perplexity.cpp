@@ -16,7 +16,7 @@ using Ids = std::span<const int32_t>;
 // Losses of the last n_scored of `targets`, each of which follows the input of its index.
 std::vector<double> losses_of_window(Session& session, Ids inputs, Ids targets, int64_t n_scored,
                                      const std::stop_token& cancel) {
-  PromptCache cache = make_prompt_cache(session.model());
+  PromptCache cache = make_prompt_cache(session);
   const auto n_inputs = static_cast<int64_t>(inputs.size());
   std::vector<double> losses;
   const auto read = [&](int64_t begin, int64_t n, LogitsFor logits_for) {

@@ -95,7 +95,7 @@ std::vector<Item*> BatchGenerator::State::choose() {
 // that none is ahead of the others when `cancel` comes.
 void BatchGenerator::State::pass(std::span<Item* const> items) {
   try {
-    for (const CacheType type : {CacheType::kF32, CacheType::kBF16}) {
+    for (const CacheType type : kCacheTypes) {
       std::vector<Item*> of_type;
       std::ranges::copy_if(items, std::back_inserter(of_type),
                            [type](Item* item) { return item->sequence.pending().cache->type() == type; });

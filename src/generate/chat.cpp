@@ -46,7 +46,7 @@ std::optional<GenerationResponse> next_unless_canceled(StreamGenerate& stream,
 }  // namespace
 
 ChatSession::ChatSession(Session& session, Tokenizer tokenizer, Form form)
-    : session_(session), tokenizer_(std::move(tokenizer)), form_(form), cache_(session.model()) {
+    : session_(session), tokenizer_(std::move(tokenizer)), form_(form), cache_(make_prompt_cache(session)) {
   check_vocabulary(tokenizer_, session.model().args());
 }
 

@@ -43,7 +43,7 @@ class LookupDrafter : public Drafter {
 
 class ModelDrafter : public Drafter {
  public:
-  explicit ModelDrafter(Session& session) : session_(session), cache_(session.model()) {}
+  explicit ModelDrafter(Session& session) : session_(session), cache_(make_prompt_cache(session)) {}
 
   std::vector<int32_t> draft(const DraftRequest& request) override {
     std::vector<int32_t> tokens(request.tokens.begin(), request.tokens.end());

@@ -30,7 +30,7 @@ struct OptionSpec {
       help;  ///< One sentence; says what holds if the option is absent, where that is no constant.
   double min = std::numeric_limits<double>::lowest();
   double max = std::numeric_limits<double>::max();
-  std::string_view choices = {};  ///< "half|original": the texts that are allowed; empty: any.
+  std::string_view choices = {};  ///< "half|original": the texts or numbers allowed; empty: any.
   /// The flag names a file that holds the text; a JSON field is the text, or an object for JSON.
   bool is_file = false;
 };
@@ -76,6 +76,7 @@ struct DraftOptions {
 /// How a command that runs the model computes.
 struct ComputeOptions {
   bool exact = false;
+  int64_t kv_bits = 32;
 };
 
 /// Calls visit(const OptionSpec&, field&) for each option that says which token is drawn.
@@ -231,6 +232,13 @@ void visit_options(Options& options, Visitor&& visit) {
           "Compute with activations in float32; otherwise those that meet quantised weights are rounded "
           "to 8 bits, and those that meet bfloat16 to bfloat16, which is faster."},
       options.exact);
+  visit(
+      OptionSpec{"kv_bits", "", "BITS",
+                 "Bits of a cached key or value: 32, 16 (bfloat16) or 8 (in groups of 32 with a scale each, "
+                 "which head_dim must be a multiple of). Fewer need less memory and change predictions a "
+                 "little.",
+                 8, 32, "32|16|8"},
+      options.kv_bits);
 }
 
 /// Calls visit(const OptionSpec&, field&) for each option of a DraftOptions.
@@ -280,6 +288,7 @@ template <typename Options>
 void check_ranges(const Options& options) {
   visit_options(options, [](const OptionSpec& spec, const auto& field) {
     const auto check = [&spec](auto value) {
+      if (!spec.choices.empty()) return check_choice(spec, fmt::format("{}", value));
       // NaN fails both comparisons.
       if (static_cast<double>(value) >= spec.min && static_cast<double>(value) <= spec.max) return;
       raise(ErrorCode::kInvalidArgument, "{}: expected a number from {} to {}, got {}", flag_of(spec.name),

@@ -45,7 +45,7 @@ Sequence::Sequence(const Session& session, std::span<const int32_t> prompt, Gene
       sampler_(options_.sampler ? *options_.sampler : make_sampler({}, vocab_size_)),
       random_(options_.seed) {
   check_options(options_);
-  if (options_.prompt_cache == nullptr) own_cache_.emplace(session.model());
+  if (options_.prompt_cache == nullptr) own_cache_.emplace(make_prompt_cache(session));
   const bool reuses = options_.prompt_cache != nullptr && options_.reuse_prefix;
   check_prompt(prompt, session.model().args(), reuses ? 0 : cache().offset());
   const int64_t n_kept = reuses ? reusable_prefix(cache(), prompt) : cache().offset();

@@ -28,7 +28,7 @@ enum class WeightKind {
   kQ6_K,
 };
 
-/// Element type of the scales and biases of a quantised matrix, and of cached keys and values.
+/// Element type of the scales and biases of a quantised matrix, and of the weights of a norm.
 enum class FloatKind { kF32, kF16, kBF16 };
 
 /// A weight matrix (n_out, n_in) inside a mapped file.
@@ -111,7 +111,7 @@ struct AttentionArgs {
   const float* queries = nullptr;  ///< (n_rep, head_dim)
   const void* keys = nullptr;      ///< (n_keys, head_dim) of this kv head, contiguous, position 0 first
   const void* values = nullptr;    ///< (n_keys, head_dim)
-  FloatKind cache_kind = FloatKind::kF32;
+  WeightKind cache_kind = WeightKind::kF32;  ///< How both are stored: takes_attention(cache_kind).
   int64_t n_rep = 0;
   int64_t n_keys = 0;  ///< Keys that the row sees: its position + 1; at least 1.
   int64_t head_dim = 0;

@@ -71,6 +71,12 @@ constexpr bool takes_q8(WeightKind kind) noexcept {
   return kind == WeightKind::kAffine || kind == WeightKind::kPacked || block_weights(kind) == kBlockWeights;
 }
 
+/// Whether attention takes keys and values that are stored so; head_dim is then a multiple of block_weights.
+constexpr bool takes_attention(WeightKind kind) noexcept {
+  return kind == WeightKind::kF32 || kind == WeightKind::kF16 || kind == WeightKind::kBF16 ||
+         kind == WeightKind::kQ8_0;
+}
+
 /// Weights of a row that share a scale, of a kind that takes_q8.
 constexpr int64_t group_size_of(const WeightMatrix& weight) noexcept {
   return weight.group_size != 0 ? weight.group_size : kBlockWeights;
@@ -86,12 +92,17 @@ constexpr int64_t packed_panel_bytes(const WeightMatrix& weight) noexcept {
   return weight.n_in / weight.group_size * packed_group_bytes(weight);
 }
 
+/// Bytes of a row of n_in weights of a float kind or of blocks.
+constexpr int64_t row_bytes(WeightKind kind, int64_t n_in) noexcept {
+  return n_in / block_weights(kind) * block_bytes(kind);
+}
+
 /// Bytes of one row of the matrix's data, scales and biases of kAffine not counted; kPacked: a sixteenth of a
 /// panel.
 constexpr int64_t row_bytes(const WeightMatrix& weight) noexcept {
   if (weight.kind == WeightKind::kPacked) return packed_panel_bytes(weight) / kPackedOuts;
   if (weight.kind == WeightKind::kAffine) return weight.n_in * weight.bits / 8;
-  return weight.n_in / block_weights(weight.kind) * block_bytes(weight.kind);
+  return row_bytes(weight.kind, weight.n_in);
 }
 
 /// "F32", "F16", "BF16", GGUF's names of its blocks ("Q8_0", "Q4_K"), "affine".

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/dtype.h"
-#include "kernels/float_kind.h"
+#include "kernels/weight_kind.h"
 #include "model/access.h"
+#include "model/cache_type.h"
 
 namespace lille {
 
@@ -15,10 +15,10 @@ KVCache::KVCache(const ModelArgs& args, CacheType type)
     : n_kv_heads_(args.n_kv_heads),
       head_dim_(args.head_dim()),
       capacity_(args.block_size),
-      kind_(type == CacheType::kBF16 ? kernels::FloatKind::kBF16 : kernels::FloatKind::kF32),
-      element_bytes_(kernels::float_bytes(kind_)),
-      keys_(static_cast<std::size_t>(n_kv_heads_ * capacity_ * head_dim_ * element_bytes_)),
-      values_(static_cast<std::size_t>(n_kv_heads_ * capacity_ * head_dim_ * element_bytes_)) {}
+      type_(type),
+      row_bytes_(kernels::row_bytes(cache_kind(type), head_dim_)),
+      keys_(static_cast<std::size_t>(n_kv_heads_ * capacity_ * row_bytes_)),
+      values_(static_cast<std::size_t>(n_kv_heads_ * capacity_ * row_bytes_)) {}
 
 KVCache::View KVCache::update_and_fetch(ops::Rows keys, ops::Rows values) {
   LILLE_CHECK(keys.n_rows == values.n_rows && keys.n_cols == n_kv_heads_ * head_dim_ &&
@@ -34,30 +34,23 @@ KVCache::View KVCache::update_and_fetch(ops::Rows keys, ops::Rows values) {
 void KVCache::append(std::byte* target, ops::Rows rows) const {
   for (int64_t row_idx = 0; row_idx < rows.n_rows; ++row_idx) {
     for (int64_t head_idx = 0; head_idx < n_kv_heads_; ++head_idx) {
-      const float* source = rows.row(row_idx) + head_idx * head_dim_;
-      std::byte* slot = target + (head_idx * capacity_ + offset_ + row_idx) * head_dim_ * element_bytes_;
-      if (kind_ == kernels::FloatKind::kF32) {
-        std::memcpy(slot, source, static_cast<std::size_t>(head_dim_ * element_bytes_));
-      } else {
-        auto* narrow = reinterpret_cast<uint16_t*>(slot);
-        std::transform(source, source + head_dim_, narrow, f32_to_bf16);
-      }
+      const std::span source(rows.row(row_idx) + head_idx * head_dim_, static_cast<std::size_t>(head_dim_));
+      store_cache_row(target + (head_idx * capacity_ + offset_ + row_idx) * row_bytes_, source, type_);
     }
   }
 }
 
 std::span<const std::byte> KVCache::held(const AlignedBuffer<std::byte>& all,
                                          int64_t head_idx) const noexcept {
-  const int64_t token_bytes = head_dim_ * element_bytes_;
-  return {all.data() + head_idx * capacity_ * token_bytes, static_cast<std::size_t>(offset_ * token_bytes)};
+  return {all.data() + head_idx * capacity_ * row_bytes_, static_cast<std::size_t>(offset_ * row_bytes_)};
 }
 
 void KVCache::assign(int64_t n_tokens, std::span<const std::byte> keys, std::span<const std::byte> values) {
-  const auto head_bytes = static_cast<std::size_t>(n_tokens * head_dim_ * element_bytes_);
+  const auto head_bytes = static_cast<std::size_t>(n_tokens * row_bytes_);
   const auto n_heads = static_cast<std::size_t>(n_kv_heads_);
   LILLE_CHECK(n_tokens >= 0 && n_tokens <= capacity_);
   LILLE_CHECK(keys.size() == n_heads * head_bytes && values.size() == keys.size());
-  const auto stride = static_cast<std::size_t>(capacity_ * head_dim_ * element_bytes_);
+  const auto stride = static_cast<std::size_t>(capacity_ * row_bytes_);
   for (std::size_t head_idx = 0; head_idx < n_heads && head_bytes > 0; ++head_idx) {
     std::memcpy(keys_.data() + head_idx * stride, keys.data() + head_idx * head_bytes, head_bytes);
     std::memcpy(values_.data() + head_idx * stride, values.data() + head_idx * head_bytes, head_bytes);
@@ -73,6 +66,7 @@ int64_t KVCache::trim(int64_t n_tokens) noexcept {
 }
 
 PromptCache::PromptCache(const Model& model, CacheType type) : model_(model) {
+  check_cache_type(type, model.args());
   layers_.reserve(static_cast<std::size_t>(model.args().n_layer));
   for (int64_t layer_idx = 0; layer_idx < model.args().n_layer; ++layer_idx)
     layers_.emplace_back(model.args(), type);
@@ -107,9 +101,7 @@ void Access::restore(PromptCache& cache, int32_t token) {
 
 uint64_t Access::n_updates(const PromptCache& cache) noexcept { return cache.layers_.front().n_updates(); }
 
-CacheType PromptCache::type() const noexcept {
-  return layers_.front().kind() == kernels::FloatKind::kBF16 ? CacheType::kBF16 : CacheType::kF32;
-}
+CacheType PromptCache::type() const noexcept { return layers_.front().type(); }
 
 int64_t PromptCache::trim(int64_t n_tokens) noexcept {
   const int64_t n_trimmed = std::clamp<int64_t>(n_tokens, 0, offset());

@@ -9,7 +9,8 @@
 
 namespace lille {
 
-/// Keys and values of one sequence in one layer: (n_kv_heads, capacity, head_dim), position 0 first.
+/// Keys and values of one sequence in one layer: (n_kv_heads, capacity, head_dim), position 0 first, the
+/// head_dim elements stored as the type says.
 /// The cache owns the position, so that layers have no state.
 /// Source: mlx_lm/models/cache.py KVCache.
 class KVCache {
@@ -21,7 +22,9 @@ class KVCache {
   int64_t capacity() const noexcept { return capacity_; }
   int64_t n_kv_heads() const noexcept { return n_kv_heads_; }
   int64_t head_dim() const noexcept { return head_dim_; }
-  kernels::FloatKind kind() const noexcept { return kind_; }
+  CacheType type() const noexcept { return type_; }
+  /// Bytes of head_dim elements: one token's keys, or values, in one head.
+  int64_t row_bytes() const noexcept { return row_bytes_; }
 
   /// All keys and values of the sequence after an update.
   struct View {
@@ -59,8 +62,8 @@ class KVCache {
   int64_t n_kv_heads_;
   int64_t head_dim_;
   int64_t capacity_;
-  kernels::FloatKind kind_;
-  int64_t element_bytes_;
+  CacheType type_;
+  int64_t row_bytes_;
   int64_t offset_ = 0;
   uint64_t n_updates_ = 0;
   AlignedBuffer<std::byte> keys_;

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "model/access.h"
+#include "model/cache_type.h"
 
 namespace lille {
 
@@ -26,7 +27,7 @@ void Attention::forward(Pass& pass, ops::Rows out, ops::Rows x) const {
   ops::rope(pass.device, keys, pass.rope_table, pass.rope_layout, pass.positions);     // (n_rows, kv_size)
   pass.update_and_fetch(layer_idx, keys, values);
   const ops::AttentionShape shape = {args.n_head, args.n_kv_heads, args.head_dim(),
-                                     Access::layers(*pass.batch.front().cache)[0].kind()};
+                                     cache_kind(pass.batch.front().cache->type())};
   ops::scaled_dot_product_attention(pass.device, ws.attn_heads, queries, pass.visible,
                                     shape);           // (n_rows, q_size)
   out_proj.forward(pass.device, out, ws.attn_heads);  // (n_rows, n_embd)

@@ -7,7 +7,9 @@
 #include "base/content_hash.h"
 #include "base/text.h"
 #include "io/safetensors.h"
+#include "kernels/weight_kind.h"
 #include "model/access.h"
+#include "model/cache_type.h"
 #include "model/fingerprint.h"
 
 namespace lille {
@@ -15,11 +17,21 @@ namespace {
 
 constexpr std::string_view kAction = "load_prompt_cache";
 constexpr std::string_view kFormat = "lille-prompt-cache";
-constexpr int64_t kFormatVersion = 1;
+constexpr int64_t kFormatVersion = 2;
 constexpr std::string_view kFillAgain = "delete the file and fill the cache again";
 constexpr std::string_view kOtherModel = "load the model it was made with, or name another file";
 
-DType dtype_of(CacheType type) { return type == CacheType::kBF16 ? DType::kBF16 : DType::kF32; }
+// How a tensor of keys, or values, holds the rows of a cache.
+struct RowForm {
+  DType dtype;
+  int64_t n_elements;
+};
+
+RowForm row_form(CacheType type, int64_t head_dim) {
+  if (type == CacheType::kF32) return {DType::kF32, head_dim};
+  if (type == CacheType::kBF16) return {DType::kBF16, head_dim};
+  return {DType::kU8, kernels::row_bytes(cache_kind(type), head_dim)};
+}
 
 std::string tensor_name(std::size_t layer_idx, std::string_view what) {
   return fmt::format("layers.{}.{}", layer_idx, what);
@@ -107,10 +119,15 @@ class Reader {
 
   CacheType read_type(const LoadPromptCacheOptions& options) const {
     const std::string& name = field("cache_type");
-    if (options.type) expect("cache_type", dtype_name(dtype_of(*options.type)), "as asked for", kFillAgain);
-    for (const CacheType type : {CacheType::kF32, CacheType::kBF16})
-      if (name == dtype_name(dtype_of(type))) return type;
-    fail(ErrorCode::kCorruptFile, "cache_type", "F32 or BF16", quoted(name), kFillAgain);
+    for (const CacheType type : kCacheTypes)
+      if (name == cache_type_name(type)) {
+        if (options.type)
+          expect("cache_type", cache_type_name(*options.type), "as asked for",
+                 fmt::format("ask for kv_bits {}, or name another file", kv_bits(type)));
+        check_cache_type(type, model_.args());
+        return type;
+      }
+    fail(ErrorCode::kCorruptFile, "cache_type", "F32, BF16 or Q8_0", quoted(name), kFillAgain);
   }
 
   int64_t read_offset() const {
@@ -150,11 +167,11 @@ class Reader {
 
   void check_tensors(CacheType type) {
     const ModelArgs& args = model_.args();
+    const RowForm rows = row_form(type, args.head_dim());
     check_tensor("tokens", DType::kI32, {offset_});
     for (std::size_t layer_idx = 0; layer_idx < static_cast<std::size_t>(args.n_layer); ++layer_idx)
       for (const std::string_view what : {"keys", "values"})
-        check_tensor(tensor_name(layer_idx, what), dtype_of(type),
-                     {args.n_kv_heads, offset_, args.head_dim()});
+        check_tensor(tensor_name(layer_idx, what), rows.dtype, {args.n_kv_heads, offset_, rows.n_elements});
     if (file_.tensors().size() != contents_.size())
       fail(ErrorCode::kCorruptFile, "tensors", fmt::format("{}", contents_.size()),
            fmt::format("{}", file_.tensors().size()), kFillAgain);
@@ -196,8 +213,8 @@ SafetensorsFile open(const std::filesystem::path& path) {
 
 void save_prompt_cache(const std::filesystem::path& path, const PromptCache& cache) {
   const ModelArgs& args = cache.model().args();
-  const DType dtype = dtype_of(cache.type());
-  const std::vector<int64_t> shape = {args.n_kv_heads, cache.offset(), args.head_dim()};
+  const RowForm rows = row_form(cache.type(), args.head_dim());
+  const std::vector<int64_t> shape = {args.n_kv_heads, cache.offset(), rows.n_elements};
   const std::span<const KVCache> layers = Access::layers(cache);
   std::vector<std::vector<std::byte>> held;
   held.reserve(2 * layers.size());
@@ -205,16 +222,16 @@ void save_prompt_cache(const std::filesystem::path& path, const PromptCache& cac
       {"tokens", DType::kI32, {cache.offset()}, std::as_bytes(cache.tokens())}};
   for (std::size_t layer_idx = 0; layer_idx < layers.size(); ++layer_idx) {
     held.push_back(joined(layers[layer_idx], &KVCache::keys));
-    tensors.push_back({tensor_name(layer_idx, "keys"), dtype, shape, held.back()});
+    tensors.push_back({tensor_name(layer_idx, "keys"), rows.dtype, shape, held.back()});
     held.push_back(joined(layers[layer_idx], &KVCache::values));
-    tensors.push_back({tensor_name(layer_idx, "values"), dtype, shape, held.back()});
+    tensors.push_back({tensor_name(layer_idx, "values"), rows.dtype, shape, held.back()});
   }
   std::vector<std::span<const std::byte>> contents;
   for (const TensorToSave& tensor : tensors) contents.push_back(tensor.bytes);
   save_safetensors(path, tensors,
                    {{"format", std::string(kFormat)},
                     {"format_version", fmt::format("{}", kFormatVersion)},
-                    {"cache_type", std::string(dtype_name(dtype))},
+                    {"cache_type", std::string(cache_type_name(cache.type()))},
                     {"offset", fmt::format("{}", cache.offset())},
                     {"n_layer", fmt::format("{}", args.n_layer)},
                     {"n_kv_heads", fmt::format("{}", args.n_kv_heads)},

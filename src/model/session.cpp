@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/text.h"
 #include "kernels/weight_kind.h"
+#include "model/cache_type.h"
 #include "model/visit_matrices.h"
 
 namespace lille {
@@ -88,7 +89,9 @@ Session::State::State(Model model_handle, RopeLayout layout, const SessionOption
              .pool = pool,
              .scratch = {},
              .exact = options.exact},
-      kernels(device.kernels.name) {
+      kernels(device.kernels.name),
+      cache_type(options.cache_type) {
+  check_cache_type(cache_type, model.args());
   if (options.exact) return;
   kernels += roundings(Access::parts(model).transformer);
 }
@@ -108,6 +111,8 @@ int64_t Session::n_threads() const noexcept { return state_->pool.n_threads(); }
 
 std::string_view Session::kernels() const noexcept { return state_->kernels; }
 
+CacheType Session::cache_type() const noexcept { return state_->cache_type; }
+
 Logits Session::forward(std::span<const BatchItem> batch, const ForwardOptions& options) {
   return forward_pass(Access::parts(state_->model), *state_, batch, options);
 }
@@ -125,7 +130,7 @@ std::string cache_fault(const PromptCache& cache, int64_t n_kept, const ModelPar
   if (&Access::parts(cache.model()) != &parts)
     return fmt::format(
         "expected a cache of this session's model, got one that was made for the model of {}. Hint: make it "
-        "with make_prompt_cache(session.model())",
+        "with make_prompt_cache(session)",
         printable_path(cache.model().path()));
   if (n_kept > 0 && cache.kernels() != kernels)
     return fmt::format(

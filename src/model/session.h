@@ -20,7 +20,8 @@ struct Session::State {
   RopeLayout rope_layout;
   ThreadPool pool;
   ops::Device device;
-  std::string kernels;  ///< Session::kernels
+  std::string kernels;   ///< Session::kernels
+  CacheType cache_type;  ///< Session::cache_type
   Workspace workspace;
 };
 

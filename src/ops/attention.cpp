@@ -3,7 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/float_kind.h"
+#include "kernels/reference/reference.h"
+#include "kernels/weight_kind.h"
 #include "ops/parallel.h"
 #include "ops/shape.h"
 
@@ -13,7 +14,7 @@ namespace {
 const void* kv_head(const void* data, int64_t kv_head_idx, const AttentionRow& row,
                     const AttentionShape& shape) {
   return static_cast<const std::byte*>(data) +
-         kv_head_idx * row.capacity * shape.head_dim * kernels::float_bytes(shape.cache_kind);
+         kv_head_idx * row.capacity * kernels::row_bytes(shape.cache_kind, shape.head_dim);
 }
 
 void check_shape(const AttentionShape& shape) {
@@ -21,6 +22,13 @@ void check_shape(const AttentionShape& shape) {
     raise(ErrorCode::kInvalidShape,
           "[attention] expected n_head a multiple of n_kv_heads and head_dim positive, got {}, {} and {}",
           shape.n_head, shape.n_kv_heads, shape.head_dim);
+  if (!kernels::takes_attention(shape.cache_kind) ||
+      shape.head_dim % kernels::block_weights(shape.cache_kind) != 0)
+    raise(
+        ErrorCode::kInvalidShape,
+        "[attention] expected a cache of F32, F16 or BF16, or of Q8_0 and head_dim a multiple of {}, got {} "
+        "and head_dim {}",
+        kernels::kBlockWeights, kernels::weight_kind_name(shape.cache_kind), shape.head_dim);
 }
 
 void check_row(const AttentionRow& row, std::size_t row_idx) {
@@ -33,14 +41,17 @@ void check_row(const AttentionRow& row, std::size_t row_idx) {
 void head_weights(std::span<float> weights, const float* query, const void* keys,
                   const AttentionShape& shape) {
   const double scale = 1 / std::sqrt(static_cast<double>(shape.head_dim));
+  const kernels::WeightMatrix matrix = {.kind = shape.cache_kind,
+                                        .data = keys,
+                                        .n_out = static_cast<int64_t>(weights.size()),
+                                        .n_in = shape.head_dim};
   std::vector<double> scores(weights.size());
   double largest = -std::numeric_limits<double>::infinity();
   for (std::size_t key_idx = 0; key_idx < scores.size(); ++key_idx) {
     double sum = 0;
-    for (int64_t dim = 0; dim < shape.head_dim; ++dim) {
-      const int64_t idx = static_cast<int64_t>(key_idx) * shape.head_dim + dim;
-      sum += double{query[dim]} * double{kernels::load_float(keys, shape.cache_kind, idx)};
-    }
+    for (int64_t dim = 0; dim < shape.head_dim; ++dim)
+      sum += double{query[dim]} *
+             double{kernels::reference::load_weight(matrix, static_cast<int64_t>(key_idx), dim)};
     scores[key_idx] = sum * scale;
     largest = std::fmax(largest, scores[key_idx]);
   }

@@ -16,12 +16,13 @@ struct AttentionRow {
   int64_t n_keys = 0;            ///< Keys the row sees, itself included: causal attention is this number.
 };
 
-/// Heads of the queries and of the cache, and how the cache stores its elements.
+/// Heads of the queries and of the cache, and how the cache stores a row of one head.
 struct AttentionShape {
   int64_t n_head = 0;
   int64_t n_kv_heads = 0;
   int64_t head_dim = 0;
-  kernels::FloatKind cache_kind = kernels::FloatKind::kF32;
+  /// kernels::takes_attention, and head_dim is a multiple of its block_weights.
+  kernels::WeightKind cache_kind = kernels::WeightKind::kF32;
 };
 
 /// Grouped-query softmax attention: out row = softmax(q * k^T / sqrt(head_dim)) * v over the row's keys.

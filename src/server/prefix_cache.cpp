@@ -4,7 +4,6 @@
 #include <array>
 
 #include "base/check.h"
-#include "kernels/float_kind.h"
 #include "model/access.h"
 #include "model/kv_cache.h"
 
@@ -15,16 +14,11 @@ int64_t common_prefix(std::span<const int32_t> left, std::span<const int32_t> ri
   return std::ranges::mismatch(left, right).in1 - left.begin();
 }
 
-// Bytes of one token's keys, or values, in one head.
-std::size_t token_bytes(const KVCache& layer) {
-  return static_cast<std::size_t>(layer.head_dim() * kernels::float_bytes(layer.kind()));
-}
-
 // Keys and values of some tokens, (n_layer, 2, n_kv_heads, n_tokens, head_dim).
 std::vector<std::byte> copy_of(const PromptCache& cache, int64_t begin, int64_t n_tokens) {
   std::vector<std::byte> data;
   const std::span<const KVCache> layers = Access::layers(cache);
-  const std::size_t bytes = token_bytes(layers.front());
+  const auto bytes = static_cast<std::size_t>(layers.front().row_bytes());
   const auto from = static_cast<std::size_t>(begin) * bytes;
   const auto n_bytes = static_cast<std::size_t>(n_tokens) * bytes;
   data.reserve(layers.size() * 2 * static_cast<std::size_t>(layers.front().n_kv_heads()) * n_bytes);
@@ -100,7 +94,7 @@ int64_t PrefixCache::restore(PromptCache& cache, std::span<const int32_t> prompt
 
   std::size_t layer_idx = 0;
   for (KVCache& layer : Access::layers(cache)) {
-    const std::size_t bytes = token_bytes(layer);
+    const auto bytes = static_cast<std::size_t>(layer.row_bytes());
     const auto n_heads = static_cast<std::size_t>(layer.n_kv_heads());
     std::array<std::vector<std::byte>, 2> held;  // keys and values, (n_kv_heads, n_tokens, head_dim)
     for (std::size_t kind = 0; kind < held.size(); ++kind) {

@@ -364,7 +364,7 @@ void Scheduler::deliver(BatchGenerator::Response response) {
 }
 
 std::unique_ptr<PromptCache> Scheduler::take_cache() {
-  if (free_caches_.empty()) return std::make_unique<PromptCache>(session_.model());
+  if (free_caches_.empty()) return std::make_unique<PromptCache>(make_prompt_cache(session_));
   std::unique_ptr<PromptCache> cache = std::move(free_caches_.back());
   free_caches_.pop_back();
   return cache;

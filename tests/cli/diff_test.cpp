@@ -41,6 +41,27 @@ TEST_F(Diff, AModelIsTheSameAsItself) {
   EXPECT_GE(found["predictions"]["n_windows"], 2) << "the built-in text is longer than a window";
 }
 
+// The models are the same, and what b caches is not.
+TEST_F(Diff, NarrowCachesOfTheSecondModelDiverge) {
+  const std::string text = folder_.write("text", "A glacier is a river of ice. It moves by its own weight.");
+  double before = 0;
+  for (const char* bits : {"32", "16", "8"}) {
+    const auto found =
+        json_of(diff(tiny_model(), tiny_model(), {"--json", "--text", text, "--kv-bits", bits}), 0);
+    EXPECT_EQ(found["is_same"], true);
+    const double kl = found["predictions"]["kl_mean"];
+    EXPECT_LT(kl, 1e-3) << bits;
+    if (before > 0 || std::string_view(bits) == "16") {
+      EXPECT_GT(kl, before) << bits;
+    } else {
+      EXPECT_EQ(kl, 0);
+    }
+    before = kl;
+  }
+  expect_failure(kTrouble, "--kv-bits: expected 32, 16 or 8, got \"4\"",
+                 {"diff", tiny_model(), tiny_model(), "--kv-bits", "4"});
+}
+
 TEST_F(Diff, AnotherFormWithTheSameValuesIsTheSame) {
   const auto gguf = folder_.path() / "x.gguf";
   output_of({"convert", tiny_model(), gguf, "--dtype", "f32"});

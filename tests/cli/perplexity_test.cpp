@@ -47,7 +47,8 @@ TEST(Perplexity, JsonHasTheNumbersAndTheProtocol) {
   EXPECT_TRUE(result["bits_per_byte"].is_null()) << "the model has no tokenizer";
   EXPECT_EQ(
       result["protocol"],
-      nlohmann::json::parse(R"({"window": 64, "stride": 64, "bos": false, "n_ids": 233, "n_left_out": 40})"));
+      nlohmann::json::parse(R"({"window": 64, "stride": 64, "bos": false, "n_ids": 233, "n_left_out": 40,
+                                 "exact": false, "kv_bits": 32})"));
   ASSERT_EQ(result["positions"].size(), 7U);
   EXPECT_EQ(result["positions"][6]["end"], 64);
 }
@@ -124,7 +125,7 @@ TEST(Perplexity, TextOutputSaysWhatWasMeasured) {
   EXPECT_NE(
       text.find(
           "\nprotocol: window 64, stride 64, without <|startoftext|>; 64 of 65 tokens predicted, each once, "
-          "0 at the end left out; mean over tokens; "),
+          "0 at the end left out; mean over tokens; the error takes tokens as independent; kv_bits 32\n"),
       std::string::npos)
       << text;
 }

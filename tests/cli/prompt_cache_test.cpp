@@ -75,6 +75,24 @@ TEST_F(PromptCacheOption, MaxTokensZeroFillsIt) {
   expect_same_answer(answer, cold("Once upon a time there was", 8));
 }
 
+TEST_F(PromptCacheOption, ANarrowCacheIsSmallerAndReusedToo) {
+  std::vector<std::uintmax_t> n_bytes;
+  for (const char* bits : {"32", "16", "8"}) {
+    std::filesystem::remove(path_);
+    std::vector<std::string> words = arguments("Once upon a time there was", 8);
+    words.insert(words.end(), {"--kv-bits", bits});
+    const nlohmann::json wanted = nlohmann::json::parse(output_of(words));
+    words.insert(words.end(), {"--prompt-cache", path_.string()});
+    output_of(words);
+    const nlohmann::json answer = nlohmann::json::parse(output_of(words));
+    expect_same_answer(answer, wanted);
+    EXPECT_EQ(answer["cached_tokens"], 6);
+    n_bytes.push_back(std::filesystem::file_size(path_));
+  }
+  EXPECT_LT(n_bytes[1], n_bytes[0]);
+  EXPECT_LT(n_bytes[2], n_bytes[1]);
+}
+
 TEST_F(PromptCacheOption, VerboseTellsHowManyTokensWereReused) {
   cached("Once upon a time", 0);
   const Finished finished = run_lille(
@@ -97,12 +115,14 @@ TEST_F(PromptCacheOption, WhatIsRefusedStaysAsItIs) {
   const std::string whole = read_file(path_);
   refused("not a cache", "story.safetensors");
   refused(whole.substr(0, whole.size() / 2), "delete the file and fill the cache again");
-  const std::string field = "\"format_version\":\"1\"";
+  const std::string field = "\"format_version\":\"2\"";
   std::string newer = whole;
   ASSERT_NE(newer.find(field), std::string::npos);
-  newer.replace(newer.find(field), field.size(), "\"format_version\":\"2\"");
-  refused(newer, "format_version: expected 1 or lower, got 2");
+  newer.replace(newer.find(field), field.size(), "\"format_version\":\"3\"");
+  refused(newer, "format_version: expected 2 or lower, got 3");
   refused(whole, "rope_layout: expected half, as the model was loaded, got interleaved", {"--rope", "half"});
+  refused(whole, "cache_type: expected Q8_0, as asked for, got F32. Hint: ask for kv_bits 32",
+          {"--kv-bits", "8"});
   refused(read_file(tiny_model() / "model.safetensors"), "format: expected ");
 }
 

@@ -40,7 +40,8 @@ TEST(Benchmark, EveryWorkIsMeasuredForEveryNumberOfThreads) {
 }
 
 // A token of one sequence reads all weights, one of eight an eighth, and each the keys and values that are
-// there: 16 of the prompt and on average half of 65 of the answer, in float32 or half of that.
+// there: 16 of the prompt and on average half of 65 of the answer, in float32, half of that, or in 8 bits and
+// for each 32 elements a scale of 16.
 TEST(Benchmark, BytesOfATokenAreItsWeightsAndItsCache) {
   const Model model = Model::load(small_model());
   int64_t weights = 0;
@@ -50,9 +51,9 @@ TEST(Benchmark, BytesOfATokenAreItsWeightsAndItsCache) {
   BenchmarkOptions options;
   options.threads = {1};
   options.runs = 1;
-  for (const CacheType type : {CacheType::kF32, CacheType::kBF16}) {
-    options.cache_type = type;
-    const double share = type == CacheType::kF32 ? 1 : 0.5;
+  for (const auto& [type, share] : {std::pair(CacheType::kF32, 1.0), std::pair(CacheType::kBF16, 0.5),
+                                    std::pair(CacheType::kQ8_0, (32 + 2) / (32.0 * 4))}) {
+    options.session.cache_type = type;
     for (const Measurement& measured : benchmark(small_model(), options).measurements) {
       if (measured.work == "decode 1") {
         EXPECT_DOUBLE_EQ(measured.bytes_per_token, static_cast<double>(weights) + share * cache);

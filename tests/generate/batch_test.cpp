@@ -203,6 +203,23 @@ TEST_F(Batch, WhatFailsTogetherRunsOneByOne) {
   EXPECT_NE(std::string_view(results[2].error->what()).find("this session's model"), std::string_view::npos);
 }
 
+// What each would be given alone, by sessions of every type.
+TEST_F(Batch, EachSequenceHasTheTypeOfTheSession) {
+  for (const CacheType type : {CacheType::kBF16, CacheType::kQ8_0}) {
+    Session narrow(model_, {.n_threads = 2, .cache_type = type});
+    std::vector<BatchPrompt> all = prompts();
+    all.resize(2);
+    PromptCache wide(model_);
+    all[1].options.prompt_cache = &wide;
+    const std::vector<BatchResult> results = batch_generate(narrow, tokenizer_, std::move(all));
+    PromptCache cache(model_, type);
+    BatchPrompt first = prompts()[0];
+    first.options.prompt_cache = &cache;
+    expect_equal(results[0].answer, alone(first), std::string(cache_type_name(type)));
+    expect_equal(results[1].answer, alone(prompts()[1]), "of a caller's own type");
+  }
+}
+
 TEST_F(Batch, ACacheForTwoPromptsIsRefused) {
   PromptCache cache(model_);
   BatchGenerator generator(session_, tokenizer_);

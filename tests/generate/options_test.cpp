@@ -42,7 +42,7 @@ TEST(Options, EveryOptionHasAHelpAndANameOfItsOwn) {
   visit_options(batch, check);
   DraftOptions draft;
   visit_options(draft, check);
-  EXPECT_EQ(names.size(), 34u);
+  EXPECT_EQ(names.size(), 35u);
 }
 
 template <typename Edit>
@@ -64,6 +64,18 @@ TEST(Options, ValuesOutOfRangeNameTheFlag) {
   model.threads = 5000;
   test::expect_error(ErrorCode::kInvalidArgument, "--threads: expected a number from 0 to 1024, got 5000",
                      [&] { check_ranges(model); });
+}
+
+TEST(Options, NumbersMayHaveChoices) {
+  ComputeOptions compute;
+  for (compute.kv_bits = 0; compute.kv_bits < 70; ++compute.kv_bits)
+    if (compute.kv_bits == 8 || compute.kv_bits == 16 || compute.kv_bits == 32) {
+      check_ranges(compute);
+      EXPECT_EQ(kv_bits(cache_type_of_bits(compute.kv_bits)), compute.kv_bits);
+    } else {
+      test::expect_error(ErrorCode::kInvalidArgument, "--kv-bits: expected 32, 16 or 8, got \"",
+                         [&] { check_ranges(compute); });
+    }
 }
 
 TEST(Options, WhatIsInRangePasses) {

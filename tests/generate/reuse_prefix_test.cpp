@@ -215,13 +215,14 @@ TEST_P(ReusePrefix, ThePromptMayBeTheCachesOwnTokens) {
 INSTANTIATE_TEST_SUITE_P(All, ReusePrefix,
                          testing::Values(Case{RopeLayout::kInterleaved, CacheType::kF32},
                                          Case{RopeLayout::kInterleaved, CacheType::kBF16},
+                                         Case{RopeLayout::kInterleaved, CacheType::kQ8_0},
                                          Case{RopeLayout::kHalf, CacheType::kF32},
                                          Case{RopeLayout::kHalf, CacheType::kBF16},
                                          Case{RopeLayout::kOriginal, CacheType::kF32},
                                          Case{RopeLayout::kOriginal, CacheType::kBF16}),
                          [](const auto& test) {
                            return std::string(rope_layout_name(test.param.layout)) +
-                                  (test.param.type == CacheType::kF32 ? "F32" : "BF16");
+                                  std::string(cache_type_name(test.param.type));
                          });
 
 }  // namespace

@@ -8,8 +8,11 @@
 namespace lille::kernels {
 namespace {
 
+constexpr WeightKind kCacheKinds[] = {WeightKind::kF32, WeightKind::kF16, WeightKind::kBF16,
+                                      WeightKind::kQ8_0};
+
 struct Case {
-  FloatKind kind = FloatKind::kF32;
+  WeightKind kind = WeightKind::kF32;
   int64_t n_keys = 0;
   int64_t head_dim = 0;
   int64_t n_rep = 0;
@@ -22,13 +25,22 @@ struct Inputs {
   OddBytes cached_values;
 };
 
+/// Keys or values of the kind, and in `values`, unless it is null, as float32.
+OddBytes random_cache(const Case& shape, uint32_t seed, std::vector<float>* values) {
+  OddMatrix matrix = random_matrix({.kind = shape.kind}, shape.n_keys, shape.head_dim, seed);
+  if (values != nullptr) {
+    values->resize(static_cast<std::size_t>(shape.n_keys * shape.head_dim));
+    for (int64_t key_idx = 0; key_idx < shape.n_keys; ++key_idx)
+      reference_table().dequantize_row(values->data() + key_idx * shape.head_dim, matrix.view, key_idx);
+  }
+  return std::move(matrix.data);
+}
+
 Inputs make_inputs(const Case& shape) {
-  const auto n_cached = static_cast<std::size_t>(shape.n_keys * shape.head_dim);
   Inputs inputs;
   inputs.queries = random_floats(static_cast<std::size_t>(shape.n_rep * shape.head_dim), 21, 2.0f);
-  inputs.values = random_floats(n_cached, 22);
-  inputs.keys = encode_floats(random_floats(n_cached, 23), shape.kind);
-  inputs.cached_values = encode_floats(inputs.values, shape.kind);
+  inputs.cached_values = random_cache(shape, 22, &inputs.values);
+  inputs.keys = random_cache(shape, 23, nullptr);
   return inputs;
 }
 
@@ -53,7 +65,8 @@ std::vector<float> attend(const KernelTable& table, const Case& shape, Inputs& i
 double tolerance(const Case& shape, const Inputs& inputs) {
   double largest_value = 0;
   for (const float value : inputs.values) largest_value = std::max(largest_value, double{std::abs(value)});
-  // Components of the queries have deviation 2, of the keys 1: |q||k|/sqrt(d) stays below 4 * sqrt(d).
+  // Components of the queries have deviation 2, of the keys at most 1: |q||k|/sqrt(d) stays below 4 *
+  // sqrt(d).
   const auto head_dim = static_cast<double>(shape.head_dim);
   const double score_error = (head_dim / 8 + 5) * kRoundoff * 4 * std::sqrt(head_dim);
   return (2 * score_error + static_cast<double>(shape.n_keys + 16) * kRoundoff) * largest_value;
@@ -62,26 +75,29 @@ double tolerance(const Case& shape, const Inputs& inputs) {
 using Attention = EveryTable;
 
 TEST_P(Attention, EqualsTheReference) {
-  for (const FloatKind kind : {FloatKind::kF32, FloatKind::kF16, FloatKind::kBF16})
-    for (const int64_t head_dim : {2, 10, 24, 32, 64, 128})
-      for (const int64_t n_rep : {1, 2, 3, 4, 5, 6, 7, 13})
+  for (const WeightKind kind : kCacheKinds)
+    for (const int64_t head_dim : {2, 10, 24, 32, 64, 96, 128})
+      for (const int64_t n_rep : {1, 2, 3, 4, 5, 6, 7, 13}) {
+        if (head_dim % block_weights(kind) != 0) continue;
         // Lille's own shape sees every number of keys, the others each side of a block's border.
         for (int64_t n_keys = 1; n_keys <= 100; n_keys += n_rep == 5 && head_dim == 64 ? 1 : 31) {
           const Case shape = {kind, n_keys, head_dim, n_rep};
           Inputs inputs = make_inputs(shape);
           const std::vector<float> actual = attend(table(), shape, inputs);
           const std::vector<float> expected = attend(reference_table(), shape, inputs);
+          const double allowed = tolerance(shape, inputs);
           for (std::size_t idx = 0; idx < actual.size(); ++idx)
-            ASSERT_NEAR(actual[idx], expected[idx], tolerance(shape, inputs))
-                << table().name << " kind " << static_cast<int>(kind) << " head_dim " << head_dim << " n_rep "
+            ASSERT_NEAR(actual[idx], expected[idx], allowed)
+                << table().name << " " << weight_kind_name(kind) << " head_dim " << head_dim << " n_rep "
                 << n_rep << " n_keys " << n_keys << " element " << idx;
         }
+      }
 }
 
 TEST_P(Attention, HeadsBesideItDoNotChangeAHeadsBits) {
-  for (const FloatKind kind : {FloatKind::kF32, FloatKind::kF16, FloatKind::kBF16})
+  for (const WeightKind kind : kCacheKinds)
     for (const int64_t n_keys : {1, 31, 32, 33, 64, 77}) {
-      const Case shape = {kind, n_keys, 24, 13};
+      const Case shape = {kind, n_keys, kind == WeightKind::kQ8_0 ? 32 : 24, 13};
       Inputs inputs = make_inputs(shape);
       const std::vector<float> all = attend(table(), shape, inputs);
       for (int64_t first_rep = 1; first_rep < shape.n_rep; ++first_rep) {
@@ -93,8 +109,8 @@ TEST_P(Attention, HeadsBesideItDoNotChangeAHeadsBits) {
 }
 
 TEST_P(Attention, KeysPastTheRowAreNotSeen) {
-  const Case seen = {FloatKind::kF32, 45, 32, 5};
-  Inputs inputs = make_inputs({FloatKind::kF32, 64, 32, 5});
+  const Case seen = {WeightKind::kF32, 45, 32, 5};
+  Inputs inputs = make_inputs({WeightKind::kF32, 64, 32, 5});
   const std::vector<float> before = attend(table(), seen, inputs);
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (int64_t idx = 45 * 32; idx < 64 * 32; ++idx) {
@@ -105,14 +121,14 @@ TEST_P(Attention, KeysPastTheRowAreNotSeen) {
 }
 
 TEST_P(Attention, OneKeyGivesItsValue) {
-  const Case shape = {FloatKind::kF32, 1, 64, 5};
+  const Case shape = {WeightKind::kF32, 1, 64, 5};
   Inputs inputs = make_inputs(shape);
   const std::vector<float> out = attend(table(), shape, inputs);
   for (std::size_t idx = 0; idx < out.size(); ++idx) EXPECT_EQ(out[idx], inputs.values[idx % 64]);
 }
 
 TEST_P(Attention, VeryNegativeScoresStillShareTheWholeWeight) {
-  const Case shape = {FloatKind::kF32, 45, 32, 5};
+  const Case shape = {WeightKind::kF32, 45, 32, 5};
   Inputs inputs = make_inputs(shape);
   std::fill(inputs.queries.begin(), inputs.queries.end(), -1e3f);
   const std::vector<float> keys(45 * 32, 1e3f);
@@ -127,13 +143,27 @@ TEST_P(Attention, VeryNegativeScoresStillShareTheWholeWeight) {
 }
 
 TEST_P(Attention, LargeScoresDoNotOverflowAndNaNSpreads) {
-  const Case shape = {FloatKind::kF32, 70, 32, 3};
+  const Case shape = {WeightKind::kF32, 70, 32, 3};
   Inputs inputs = make_inputs(shape);
   for (float& query : inputs.queries) query *= 1e4f;
   for (const float value : attend(table(), shape, inputs)) EXPECT_TRUE(std::isfinite(value));
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::memcpy(inputs.keys.data() + 50 * 32 * 4, &nan, 4);
   for (const float value : attend(table(), shape, inputs)) EXPECT_TRUE(std::isnan(value));
+}
+
+/// What a cache stores of a block with NaN or infinity.
+TEST_P(Attention, AScaleThatIsNaNSpreads) {
+  const Case shape = {WeightKind::kQ8_0, 40, 64, 5};
+  const uint16_t nan = 0x7e00;
+  Inputs keys = make_inputs(shape);
+  std::memcpy(keys.keys.data() + 33 * row_bytes(WeightKind::kQ8_0, 64), &nan, sizeof(nan));
+  for (const float value : attend(table(), shape, keys)) EXPECT_TRUE(std::isnan(value));
+  Inputs values = make_inputs(shape);
+  std::memcpy(values.cached_values.data() + 33 * row_bytes(WeightKind::kQ8_0, 64), &nan, sizeof(nan));
+  const std::vector<float> out = attend(table(), shape, values);
+  for (std::size_t idx = 0; idx < out.size(); ++idx)
+    EXPECT_EQ(std::isnan(out[idx]), idx % 64 < 32) << "only the block's own columns";
 }
 
 LILLE_FOR_EVERY_TABLE(Attention);

@@ -4,6 +4,7 @@
 
 #include "base/dtype.h"
 #include "model/access.h"
+#include "model/cache_type.h"
 #include "model/golden.h"
 
 namespace lille {
@@ -57,6 +58,29 @@ TEST_F(KVCacheTest, RoundsToBf16BeforeTheFirstUse) {
                 f32_to_bf16(keys_[head_idx * 2 + column]));
 }
 
+// Heads of 64, two blocks each, in rows that are wider than they are used.
+TEST_F(KVCacheTest, RoundsToBlocksAndKeepsEachHeadContiguous) {
+  args_.n_embd = 256;
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal;
+  std::vector<float> rows(3 * 200);
+  for (float& value : rows) value = normal(random);
+  KVCache cache(args_, CacheType::kQ8_0);
+  ASSERT_EQ(cache.row_bytes(), 68);
+  const ops::Rows all = {rows.data(), 3, 128, 200};
+  cache.update_and_fetch(all.rows(0, 1), all.rows(0, 1));
+  cache.update_and_fetch(all.rows(1, 2), all.rows(1, 2));
+  std::vector<std::byte> expected(68);
+  for (int64_t head_idx = 0; head_idx < 2; ++head_idx)
+    for (int64_t pos = 0; pos < 3; ++pos) {
+      store_cache_row(expected.data(), {all.row(pos) + head_idx * 64, 64}, CacheType::kQ8_0);
+      for (const auto held : {cache.keys(head_idx), cache.values(head_idx)}) {
+        ASSERT_EQ(held.size(), 3u * 68);
+        EXPECT_TRUE(std::ranges::equal(held.subspan(static_cast<std::size_t>(pos * 68), 68), expected));
+      }
+    }
+}
+
 TEST_F(KVCacheTest, TrimForgetsFromTheEndAndNeverMoreThanThereIs) {
   KVCache cache(args_, CacheType::kF32);
   cache.update_and_fetch(keys(0, 5), values(0, 5));
@@ -107,7 +131,10 @@ TEST(PromptCache, HasOneLayerForEachOfTheModel) {
   EXPECT_EQ(cache.offset(), 0);
   EXPECT_EQ(cache.trim(1), 0);
   EXPECT_EQ(cache.type(), CacheType::kF32);
-  EXPECT_EQ(make_prompt_cache(model, CacheType::kBF16).type(), CacheType::kBF16);
+  for (const CacheType type : kCacheTypes) {
+    EXPECT_EQ(make_prompt_cache(model, type).type(), type);
+    EXPECT_EQ(make_prompt_cache(Session(model, {.n_threads = 1, .cache_type = type})).type(), type);
+  }
 }
 
 TEST(PromptCache, KnowsItsTokensAndWhoFilledIt) {

@@ -76,7 +76,7 @@ class PromptCacheFile : public testing::Test {
 };
 
 TEST_F(PromptCacheFile, GivesBackTheCacheThatWasSaved) {
-  for (const CacheType type : {CacheType::kF32, CacheType::kBF16}) {
+  for (const CacheType type : kCacheTypes) {
     PromptCache cache = filled(type);
     save_prompt_cache(path_, cache);
     PromptCache loaded = load_prompt_cache(path_, model_);
@@ -132,6 +132,10 @@ TEST_F(PromptCacheFile, AnotherShapeLayoutTypeOrKernelTableIsRefused) {
   save_prompt_cache(path_, filled());
   expect_refused_as_it_is(ErrorCode::kInvalidArgument, {"cache_type: expected BF16, as asked for, got F32"},
                           {CacheType::kBF16, {}});
+  expect_refused_as_it_is(
+      ErrorCode::kInvalidArgument,
+      {"cache_type: expected Q8_0, as asked for, got F32", "ask for kv_bits 32, or name another file"},
+      {CacheType::kQ8_0, {}});
   expect_refused_as_it_is(ErrorCode::kInvalidArgument,
                           {"kernels: expected abacus, as this session has, got "}, {{}, "abacus"});
   const std::filesystem::path toy = model_.path();
@@ -144,8 +148,30 @@ TEST_F(PromptCacheFile, AnotherShapeLayoutTypeOrKernelTableIsRefused) {
 
 TEST_F(PromptCacheFile, ANewerFormatIsRefusedAndSaysWhatToDo) {
   expect_refused(ErrorCode::kUnsupported,
-                 {"format_version: expected 1 or lower, got 2", "a newer version wrote it"},
-                 [](Parts& file) { file.metadata["format_version"] = "2"; });
+                 {"format_version: expected 2 or lower, got 3", "a newer version wrote it"},
+                 [](Parts& file) { file.metadata["format_version"] = "3"; });
+}
+
+// Version 1 knew F32 and BF16 only, and is the same else.
+TEST_F(PromptCacheFile, TheOlderFormatIsRead) {
+  for (const CacheType type : {CacheType::kF32, CacheType::kBF16}) {
+    PromptCache cache = filled(type);
+    save_prompt_cache(path_, cache);
+    Parts file(path_);
+    EXPECT_EQ(file.metadata["format_version"], "2");
+    file.metadata["format_version"] = "1";
+    file.save(path_);
+    PromptCache loaded = load_prompt_cache(path_, model_, {type, {}});
+    EXPECT_EQ(logits_after(loaded, 9), logits_after(cache, 9));
+  }
+}
+
+TEST_F(PromptCacheFile, EightBitsAreBlocksOfBytes) {
+  save_prompt_cache(path_, filled(CacheType::kQ8_0));
+  const SafetensorsFile file(path_);
+  EXPECT_EQ(file.metadata().at("cache_type"), "Q8_0");
+  EXPECT_EQ(file.at("layers.1.keys").dtype, DType::kU8);
+  EXPECT_EQ(file.at("layers.1.keys").shape, (std::vector<int64_t>{2, 7, 34}));
 }
 
 TEST_F(PromptCacheFile, WhatIsNoPromptCacheIsRefused) {
@@ -167,7 +193,7 @@ TEST_F(PromptCacheFile, EveryFieldIsNeededAndNumbersAreNumbers) {
                    [text](Parts& file) { file.metadata["offset"] = text; });
   expect_refused(ErrorCode::kCorruptFile, {"format_version: expected 1 or more, got 0"},
                  [](Parts& file) { file.metadata["format_version"] = "0"; });
-  expect_refused(ErrorCode::kCorruptFile, {"cache_type: expected F32 or BF16, got \"I8\""},
+  expect_refused(ErrorCode::kCorruptFile, {"cache_type: expected F32, BF16 or Q8_0, got \"I8\""},
                  [](Parts& file) { file.metadata["cache_type"] = "I8"; });
 }
 
@@ -194,6 +220,8 @@ TEST_F(PromptCacheFile, WrongShapesDtypesAndTensorsAreRefused) {
   expect_refused(ErrorCode::kCorruptFile,
                  {"layers.0.keys: expected (2, 7, 32) of BF16, got (2, 7, 32) of F32"},
                  [](Parts& file) { file.metadata["cache_type"] = "BF16"; });
+  expect_refused(ErrorCode::kCorruptFile, {"layers.0.keys: expected (2, 7, 34) of U8, got (2, 7, 32) of F32"},
+                 [](Parts& file) { file.metadata["cache_type"] = "Q8_0"; });
   expect_refused(ErrorCode::kCorruptFile, {"tokens: expected (7) of I32, got (7) of F32"},
                  [&](Parts& file) { file.tensors[tensor(file, "tokens")].dtype = DType::kF32; });
   expect_refused(

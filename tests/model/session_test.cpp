@@ -40,13 +40,18 @@ TEST_P(OneAnswer, ChunksDoNotMatter) {
   for (const auto& chunks : ways) EXPECT_EQ(test::chunked_logits(session, ids_, chunks), whole);
 }
 
-TEST_P(OneAnswer, ChunksDoNotMatterForACacheInBf16) {
-  Session session(model_, options_);
-  const std::size_t at_once[] = {ids_.size()};
-  const std::vector<float> whole = test::chunked_logits(session, ids_, at_once, CacheType::kBF16);
-  EXPECT_NE(whole, test::all_logits(session, ids_)) << "the cache's type has no effect";
-  const std::size_t chunks[] = {5, 9};
-  EXPECT_EQ(test::chunked_logits(session, ids_, chunks, CacheType::kBF16), whole);
+TEST_P(OneAnswer, ChunksAndThreadsDoNotMatterForANarrowCache) {
+  for (const CacheType type : {CacheType::kBF16, CacheType::kQ8_0}) {
+    if (type == CacheType::kQ8_0 && model_.args().head_dim() % 32 != 0) continue;
+    Session session(model_, options_);
+    const std::size_t at_once[] = {ids_.size()};
+    const std::vector<float> whole = test::chunked_logits(session, ids_, at_once, type);
+    EXPECT_NE(whole, test::all_logits(session, ids_)) << "the cache's type has no effect";
+    const std::size_t chunks[] = {5, 9};
+    EXPECT_EQ(test::chunked_logits(session, ids_, chunks, type), whole);
+    Session other(model_, {3, options_.kernels});
+    EXPECT_EQ(test::chunked_logits(other, ids_, at_once, type), whole);
+  }
 }
 
 TEST_P(OneAnswer, ThreadsDoNotMatter) {
@@ -190,6 +195,14 @@ TEST_F(SessionErrors, BadBatches) {
                  {{ids_, &cache_}, {ids_, &narrow}});
   PromptCache foreign = make_prompt_cache(test::load_model(test::source_path("tests/golden/mlx/odd")));
   expect_refused("item 0: expected a cache of this session's model", {{ids_, &foreign}});
+}
+
+TEST_F(SessionErrors, HeadsThatDoNotFitTheCachesBlocks) {
+  const Model odd = test::load_model(test::source_path("tests/golden/mlx/odd"));
+  const SessionOptions options = {.n_threads = 1, .cache_type = CacheType::kQ8_0};
+  const std::string part = "kv_bits 8: expected a model whose head_dim is a multiple of 32";
+  test::expect_error(ErrorCode::kInvalidArgument, part, [&] { Session session(odd, options); });
+  test::expect_error(ErrorCode::kInvalidArgument, part, [&] { PromptCache(odd, CacheType::kQ8_0); });
 }
 
 TEST_F(SessionErrors, ACacheOfTheSameShapeButOfAnotherModelOrOtherKernels) {

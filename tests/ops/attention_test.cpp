@@ -1,5 +1,6 @@
 #include "ops/attention.h"
 
+#include "kernels/block_formats.h"
 #include "ops/ops_cases.h"
 
 namespace lille::ops {
@@ -59,7 +60,7 @@ TEST_P(Attention, EqualsMlx) {
           heads_into_rows(floats_of(golden_ops().at(name + ".q" + suffix)), golden.n_batch, 6, golden.n_rows);
       std::vector<float> out(queries.size());
       AttentionShape shape = kGoldenShape;
-      shape.cache_kind = bf16 ? kernels::FloatKind::kBF16 : kernels::FloatKind::kF32;
+      shape.cache_kind = bf16 ? kernels::WeightKind::kBF16 : kernels::WeightKind::kF32;
       const std::vector<AttentionRow> rows =
           golden_rows(golden, golden_ops().at(name + ".k" + suffix).bytes.data(),
                       golden_ops().at(name + ".v" + suffix).bytes.data(), bf16 ? 2 : 4);
@@ -107,9 +108,49 @@ TEST_P(Attention, ARowsAnswerDependsNeitherOnTheBatchNorOnThreads) {
   expect_same_bits(alone, together, "row by row");
 }
 
+/// Blocks of random codes whose scale is 1/128, and their values.
+std::vector<kernels::BlockQ8_0> random_blocks(int64_t n_values, uint32_t seed, std::vector<float>& values) {
+  std::mt19937 random(seed);
+  std::vector<kernels::BlockQ8_0> blocks(static_cast<std::size_t>(n_values / kernels::kBlockWeights));
+  const uint16_t scale = f32_to_f16(0x1p-7f);
+  values.clear();
+  for (kernels::BlockQ8_0& block : blocks) {
+    std::memcpy(block.scale, &scale, sizeof(scale));
+    for (int8_t& code : block.codes) {
+      code = static_cast<int8_t>(random());
+      values.push_back(static_cast<float>(code) * 0x1p-7f);
+    }
+  }
+  return blocks;
+}
+
+/// The same values in blocks and in float32, over a capacity that is larger than what is seen.
+TEST_P(Attention, ACacheOfBlocksIsThatOfItsValues) {
+  AttentionShape shape = {.n_head = 6, .n_kv_heads = 2, .head_dim = 64};
+  constexpr int64_t kCapacity = 50;
+  std::vector<float> keys;
+  std::vector<float> values;
+  const auto key_blocks = random_blocks(2 * kCapacity * 64, 1, keys);
+  const auto value_blocks = random_blocks(2 * kCapacity * 64, 2, values);
+  std::vector<float> queries = random_floats(6 * 64, 3);
+  const AttentionRow floats = {keys.data(), values.data(), kCapacity, 41};
+  const AttentionRow blocks = {key_blocks.data(), value_blocks.data(), kCapacity, 41};
+  OwnDevice own(table());
+  std::vector<float> expected(6 * 64);
+  scaled_dot_product_attention(own.device, rows_of(expected, 1, 384), rows_of(queries, 1, 384), {&floats, 1},
+                               shape);
+  const std::vector<float> weights = attention_weights(queries.data(), floats, shape);
+  shape.cache_kind = kernels::WeightKind::kQ8_0;
+  std::vector<float> out(6 * 64);
+  scaled_dot_product_attention(own.device, rows_of(out, 1, 384), rows_of(queries, 1, 384), {&blocks, 1},
+                               shape);
+  expect_same_bits(out, expected, "both have one order of accumulation");
+  EXPECT_EQ(attention_weights(queries.data(), blocks, shape), weights);
+}
+
 TEST_P(Attention, WeightsGiveTheSameMean) {
   const AttentionShape shape = {
-      .n_head = 6, .n_kv_heads = 2, .head_dim = 16, .cache_kind = kernels::FloatKind::kF32};
+      .n_head = 6, .n_kv_heads = 2, .head_dim = 16, .cache_kind = kernels::WeightKind::kF32};
   constexpr int64_t kCapacity = 50;
   constexpr int64_t kKeys = 41;
   const std::vector<float> keys = random_floats(2 * kCapacity * 16, 1);
@@ -154,6 +195,12 @@ TEST(AttentionShapes, AreChecked) {
     };
   };
   EXPECT_NO_THROW(with(good, good_row, 32)());
+  AttentionShape blocks = good;
+  blocks.cache_kind = kernels::WeightKind::kQ8_0;
+  test::expect_error(ErrorCode::kInvalidShape, "head_dim a multiple of 32, got Q8_0 and head_dim 8",
+                     with(blocks, good_row, 32));
+  blocks.cache_kind = kernels::WeightKind::kQ4_0;
+  test::expect_error(ErrorCode::kInvalidShape, "got Q4_0", with(blocks, good_row, 32));
   test::expect_error(ErrorCode::kInvalidShape, "multiple of n_kv_heads", with({5, 2, 8}, good_row, 40));
   test::expect_error(ErrorCode::kInvalidShape, "multiple of n_kv_heads", with({4, 0, 8}, good_row, 32));
   test::expect_error(ErrorCode::kInvalidShape, "queries: expected (1, 32), got (1, 31)",

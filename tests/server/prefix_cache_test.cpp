@@ -13,7 +13,7 @@ class PrefixCacheTest : public test::TinyModel {
  protected:
   // A cache that has read these tokens.
   PromptCache read(std::span<const int32_t> tokens) {
-    PromptCache cache(model_);
+    PromptCache cache(model_, type_);
     const BatchItem item = {tokens, &cache, LogitsFor::kNone};
     session_.forward({&item, 1});
     return cache;
@@ -32,7 +32,7 @@ class PrefixCacheTest : public test::TinyModel {
 
   // Expects a prompt to find `n_tokens` tokens, with the bits that reading them gives.
   void expect_reuse(PrefixCache& prefix, const std::vector<int32_t>& prompt, int64_t n_tokens) {
-    PromptCache cache(model_);
+    PromptCache cache(model_, type_);
     EXPECT_EQ(prefix.n_reusable(prompt), n_tokens);
     ASSERT_EQ(prefix.restore(cache, prompt, model_.args().block_size), n_tokens);
     ASSERT_EQ(cache.offset(), n_tokens);
@@ -47,7 +47,19 @@ class PrefixCacheTest : public test::TinyModel {
         EXPECT_TRUE(std::ranges::equal(layers[layer_idx].values(head_idx), other.values(head_idx)));
       }
   }
+
+  CacheType type_ = CacheType::kF32;
 };
+
+TEST_F(PrefixCacheTest, EveryTypeOfCacheIsKept) {
+  for (const CacheType type : kCacheTypes) {
+    type_ = type;
+    PrefixCache prefix(1 << 30);
+    const std::vector<int32_t> prompt = numbers(100, 40);
+    prefix.keep(read(prompt));
+    expect_reuse(prefix, joined(prompt, numbers(500, 9)), 40);
+  }
+}
 
 TEST_F(PrefixCacheTest, ARepeatedPromptIsReadOnlyFromItsLastToken) {
   for (const std::size_t n_tokens : {2, 15, 16, 17, 31, 32, 33, 100}) {

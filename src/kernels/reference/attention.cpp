@@ -2,16 +2,20 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/float_kind.h"
 #include "kernels/reference/reference.h"
 
 namespace lille::kernels::reference {
 namespace {
 
+/// Keys, or values, as a matrix.
+WeightMatrix matrix_of(const AttentionArgs& args, const void* data) noexcept {
+  return {.kind = args.cache_kind, .data = data, .n_out = args.n_keys, .n_in = args.head_dim};
+}
+
 double score(const AttentionArgs& args, const float* query, int64_t key_idx) noexcept {
   double sum = 0;
   for (int64_t dim = 0; dim < args.head_dim; ++dim)
-    sum += double{query[dim]} * double{load_float(args.keys, args.cache_kind, key_idx * args.head_dim + dim)};
+    sum += double{query[dim]} * double{load_weight(matrix_of(args, args.keys), key_idx, dim)};
   return sum * double{args.scale};
 }
 
@@ -32,8 +36,7 @@ void attend(const AttentionArgs& args, int64_t rep_idx) noexcept {
       const double weight = std::exp(score(args, query, key_idx) - largest);
       weight_sum += weight;
       for (int64_t dim = 0; dim < n_dims; ++dim)
-        sums[dim] += weight * double{load_float(args.values, args.cache_kind,
-                                                key_idx * args.head_dim + dim_begin + dim)};
+        sums[dim] += weight * double{load_weight(matrix_of(args, args.values), key_idx, dim_begin + dim)};
     }
     for (int64_t dim = 0; dim < n_dims; ++dim)
       out[dim_begin + dim] = static_cast<float>(sums[dim] / weight_sum);
