@@ -28,6 +28,7 @@ void visit_all(auto& options, Visitor&& visit) {
 template <typename Number>
 requires std::is_arithmetic_v<Number>
 void read_option(Number& field, const OptionSpec& spec, std::string_view text) {
+  if (!is_choice(spec, text)) refuse(spec, choices_text(spec), text);
   Number number{};
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
   // NaN fails both comparisons.

@@ -26,7 +26,7 @@ SessionUse::~SessionUse() {
 namespace {
 
 SessionOptions session_options(const lille_options& options) {
-  return {options.model.threads, "", options.compute.exact};
+  return {options.model.threads, "", options.compute.exact, cache_type_of_bits(options.compute.kv_bits)};
 }
 
 std::unique_ptr<Session> load_draft_session(const lille_model& target, const lille_options& options) {
@@ -76,7 +76,7 @@ void logits_of(lille_session& session, std::span<const int32_t> tokens, int32_t 
   check_numbers(static_cast<int64_t>(logits.size()), n_rows * session.model.model.args().vocab_size,
                 "lille_logits: logits");
   const SessionUse use(session, kLogits);
-  PromptCache cache(session.model.model);
+  PromptCache cache = make_prompt_cache(session.session);
   const Logits computed = read(session, tokens, cache, wants_all ? LogitsFor::kAll : LogitsFor::kLast,
                                {use.cancel(), {}, nullptr});
   std::ranges::copy(computed.values, logits.begin());
@@ -87,7 +87,7 @@ void embedding_of(lille_session& session, std::span<const int32_t> tokens, std::
   const ModelArgs& args = session.model.model.args();
   check_numbers(static_cast<int64_t>(values.size()), args.n_embd, "lille_embed: values");
   const SessionUse use(session, "lille_embed");
-  PromptCache cache(session.model.model);
+  PromptCache cache = make_prompt_cache(session.session);
   std::vector<double> sum;
   HiddenSum observer(sum, args);
   read(session, tokens, cache, LogitsFor::kNone, {use.cancel(), {}, &observer});
@@ -101,7 +101,7 @@ void embedding_of(lille_session& session, std::span<const int32_t> tokens, std::
 lille_session::lille_session(const lille_model& model_handle, const lille_options& options)
     : model(model_handle),
       session(model.model, lille::capi::session_options(options)),
-      cache(model.model),
+      cache(lille::make_prompt_cache(session)),
       draft(options.draft) {
   if (draft.draft.empty()) return;
   if (draft.draft == "lookup") {

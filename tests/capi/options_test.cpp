@@ -22,6 +22,7 @@ TEST(CapiOptions, SetsWhatTheTableNames) {
                                      {"bos", "false"},
                                      {"overflow", "truncate-left"},
                                      {"exact", "true"},
+                                     {"kv_bits", "8"},
                                      {"rope", "half"},
                                      {"draft", "lookup"}});
   EXPECT_EQ(options->generation.temperature, 0.7F);
@@ -33,6 +34,7 @@ TEST(CapiOptions, SetsWhatTheTableNames) {
   EXPECT_EQ(options->generation.bos, false);
   EXPECT_EQ(options->generation.overflow, "truncate-left");
   EXPECT_TRUE(options->compute.exact);
+  EXPECT_EQ(options->compute.kv_bits, 8);
   EXPECT_EQ(options->model.rope, "half");
   EXPECT_EQ(options->draft.draft, "lookup");
   EXPECT_EQ(set(options.get(), "temp", "1"), LILLE_OK);
@@ -68,7 +70,8 @@ TEST(CapiOptions, RefusesOtherValuesByName) {
       {"temperature", " 1"},  {"top_p", "1.1"},          {"seed", "-1"},
       {"max_tokens", "x"},    {"max_tokens", "1e3"},     {"max_tokens", "99999999999999999999"},
       {"exact", "yes"},       {"overflow", "sometimes"}, {"rope", "quarter"},
-      {"rope", ""},           {"num_draft_tokens", "0"}, {"bos", "1"}};
+      {"rope", ""},           {"num_draft_tokens", "0"}, {"bos", "1"},
+      {"kv_bits", "12"}};
   for (const auto& [name, value] : wrong)
     expect_status(LILLE_INVALID_ARGUMENT, name + ": expected",
                   [&](lille_error* error) { return set(options.get(), name.c_str(), value.c_str(), error); });
