@@ -201,8 +201,8 @@ lille_status lille_apply_chat_template(const lille_tokenizer* tokenizer, const l
                                        lille_error* error);
 
 /// Makes a session.
-/// @param options  threads, exact, kv_bits, and draft with its options count, the warning callback for a draft
-///   model; NULL: none is set.
+/// @param options  threads, exact, kv_bits, and draft with its options count, the warning callback for a
+///   draft model; NULL: none is set.
 lille_status lille_session_create(const lille_model* model, const lille_options* options,
                                   lille_session** session, lille_error* error);
 
