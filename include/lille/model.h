@@ -230,8 +230,7 @@ struct SessionOptions {
 class Session {
  public:
   /// @throws Error(kInvalidArgument | kUnsupported) for an unknown kernel table, a bad number of threads, or
-  /// a
-  ///   type of cache that head_dim does not fit.
+  ///   a type of cache that head_dim does not fit.
   explicit Session(Model model, const SessionOptions& options = {});
   ~Session();
   Session(Session&&) noexcept;
