@@ -96,7 +96,7 @@ Sampler make_custom_sampler(Sampler::Choice choice, int64_t vocab_size) {
     raise(ErrorCode::kInvalidArgument,
           "[make_custom_sampler] choice: expected a function, got an empty one. Hint: pass a lambda that "
           "takes the log-probabilities");
-  check_options({}, vocab_size);
+  check_options(SamplerOptions{}, vocab_size);
   // Not greedy: a callable wants log-probabilities, where the likeliest token could do with logits.
   Sampler sampler(1, vocab_size);
   sampler.choice_ = std::move(choice);

@@ -31,12 +31,12 @@ class GrammarFlags : public testing::Test {
 TEST_F(GrammarFlags, AnswersAreOfTheGrammar) {
   const std::string text = output_of(arguments("--grammar", "root ::= \"cat\" | \"dog\" # or\n"));
   EXPECT_TRUE(text == "cat\n" || text == "dog\n") << text;
-  const std::string json = output_of(arguments(
+  const std::string object = output_of(arguments(
       "--json-schema", R"({"type":"object","properties":{"yes":{"type":"boolean"},"n":{"type":"integer",
       "maximum":9,"minimum":0}},"required":["yes","n"]})"));
-  const nlohmann::json answer = nlohmann::json::parse(json);
-  EXPECT_TRUE(answer["yes"].is_boolean() && answer["n"] >= 0 && answer["n"] <= 9) << json;
-  EXPECT_TRUE(json.starts_with("{\"yes\"")) << json;
+  const nlohmann::json answer = nlohmann::json::parse(object);
+  EXPECT_TRUE(answer["yes"].is_boolean() && answer["n"] >= 0 && answer["n"] <= 9) << object;
+  EXPECT_TRUE(object.starts_with("{\"yes\"")) << object;
 }
 
 TEST_F(GrammarFlags, ADraftChangesNothing) {

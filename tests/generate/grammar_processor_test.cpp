@@ -14,13 +14,13 @@
 namespace lille {
 namespace {
 
-const Tokenizer& test_tokenizer() {
+const Tokenizer& grammar_tokenizer() {
   static const Tokenizer tokenizer = Tokenizer::load(test::source_path("models/lille-tiny-8bit"));
   return tokenizer;
 }
 
 std::vector<float> masked(LogitsProcessor& processor, const std::vector<int32_t>& tokens) {
-  std::vector<float> logits(static_cast<std::size_t>(test_tokenizer().vocab_size()));
+  std::vector<float> logits(static_cast<std::size_t>(grammar_tokenizer().vocab_size()));
   processor.process(tokens, logits);
   return logits;
 }
@@ -32,18 +32,18 @@ std::vector<int32_t> allowed(const std::vector<float>& logits) {
   return ids;
 }
 
-int32_t token(std::string_view text) { return test_tokenizer().encode_piece(text).at(0); }
+int32_t token(std::string_view text) { return grammar_tokenizer().encode_piece(text).at(0); }
 
 TEST(GrammarProcessor, LooksAtTheAnswerAlone) {
-  const auto processor = make_grammar_processor(Grammar::parse("root ::= \"a\" \"b\""), test_tokenizer());
-  const std::vector<int32_t> prompt = {test_tokenizer().bos_token_id(), token("b"),
-                                       test_tokenizer().eos_token_id()};
+  const auto processor = make_grammar_processor(Grammar::parse("root ::= \"a\" \"b\""), grammar_tokenizer());
+  const std::vector<int32_t> prompt = {grammar_tokenizer().bos_token_id(), token("b"),
+                                       grammar_tokenizer().eos_token_id()};
   std::vector<int32_t> tokens = prompt;
   EXPECT_EQ(allowed(masked(*processor, tokens)), std::vector<int32_t>({token("a"), token("ab")}));
   tokens.push_back(token("a"));
   EXPECT_EQ(allowed(masked(*processor, tokens)), std::vector<int32_t>({token("b")}));
   tokens.push_back(token("b"));
-  const std::vector<int32_t> end = {test_tokenizer().eos_token_id()};
+  const std::vector<int32_t> end = {grammar_tokenizer().eos_token_id()};
   EXPECT_EQ(allowed(masked(*processor, tokens)), end);
   // Who goes on after the end finds the end again.
   tokens.push_back(end[0]);
@@ -52,7 +52,7 @@ TEST(GrammarProcessor, LooksAtTheAnswerAlone) {
 
 TEST(GrammarProcessor, RollbackAndCloneKeepTheirOwnState) {
   const auto processor =
-      make_grammar_processor(Grammar::parse("root ::= \"a\" \"b\" \"c\""), test_tokenizer());
+      make_grammar_processor(Grammar::parse("root ::= \"a\" \"b\" \"c\""), grammar_tokenizer());
   std::vector<int32_t> tokens = {1, 2};
   masked(*processor, tokens);
   tokens.push_back(token("a"));
@@ -70,9 +70,10 @@ TEST(GrammarProcessor, RollbackAndCloneKeepTheirOwnState) {
 }
 
 TEST(GrammarProcessor, RefusesTokensThatItHadExcluded) {
-  const auto processor = make_grammar_processor(Grammar::parse("root ::= \"a\""), test_tokenizer());
+  const auto processor = make_grammar_processor(Grammar::parse("root ::= \"a\""), grammar_tokenizer());
   masked(*processor, {1});
-  for (const int32_t bad : {token("b"), test_tokenizer().eos_token_id(), test_tokenizer().user_token_id()})
+  for (const int32_t bad :
+       {token("b"), grammar_tokenizer().eos_token_id(), grammar_tokenizer().user_token_id()})
     test::expect_error(ErrorCode::kInvalidArgument, "expected a token that the grammar allows, got", [&] {
       masked(*processor, {1, bad});
     });
@@ -85,22 +86,22 @@ TEST(GrammarProcessor, RefusesTokensThatItHadExcluded) {
 // Each character leads to states of its own, so that the tables fill up several times.
 TEST(GrammarProcessor, GoesOnWhenItsTablesAreFull) {
   const Grammar grammar = Grammar::parse("root ::= .{1,10000}");
-  const auto processor = make_grammar_processor(grammar, test_tokenizer());
+  const auto processor = make_grammar_processor(grammar, grammar_tokenizer());
   const int32_t line = token(std::string(16, '-'));
-  const std::size_t n_bytes = test_tokenizer().token_bytes(line).size();
+  const std::size_t n_bytes = grammar_tokenizer().token_bytes(line).size();
   std::vector<int32_t> tokens = {1};
   while (tokens.size() * n_bytes < 9'800) {
     ASSERT_EQ(masked(*processor, tokens)[static_cast<std::size_t>(line)], 0);
     tokens.insert(tokens.end(), 4, line);
   }
-  const auto fresh = make_grammar_processor(grammar, test_tokenizer());
+  const auto fresh = make_grammar_processor(grammar, grammar_tokenizer());
   masked(*fresh, {1});
   EXPECT_EQ(masked(*fresh, tokens), masked(*processor, tokens));
 }
 
 TEST(GrammarProcessor, RefusesATextWhoseReadingsTakeTooMuchMemory) {
   const auto processor = make_grammar_processor(
-      Grammar::parse("root ::= \"a\" root | \"a\" | \"a\" root \"b\""), test_tokenizer());
+      Grammar::parse("root ::= \"a\" root | \"a\" | \"a\" root \"b\""), grammar_tokenizer());
   std::vector<int32_t> tokens = {1};
   test::expect_error(ErrorCode::kInvalidArgument,
                      "[grammar] the readings of the text so far take more memory", [&] {
@@ -128,22 +129,22 @@ const char* const kSchemas[] = {
 
 // Draws as a model without any sense would: any token that is left, most often a short one.
 std::optional<std::string> random_answer(const Grammar& grammar, uint32_t seed, std::size_t max_tokens) {
-  const auto processor = make_grammar_processor(grammar, test_tokenizer());
+  const auto processor = make_grammar_processor(grammar, grammar_tokenizer());
   std::mt19937 random(seed);
   std::vector<int32_t> tokens = {1};
   while (tokens.size() < max_tokens) {
     std::vector<int32_t> ids = allowed(masked(*processor, tokens));
     if (random() % 4 != 0) {
-      const auto is_long = [](int32_t id) { return test_tokenizer().token_bytes(id).size() > 1; };
+      const auto is_long = [](int32_t id) { return grammar_tokenizer().token_bytes(id).size() > 1; };
       if (!std::ranges::all_of(ids, is_long)) std::erase_if(ids, is_long);
     }
     const int32_t drawn = ids[random() % ids.size()];
-    if (drawn == test_tokenizer().eos_token_id() ||
-        (ids.size() > 1 && ids.back() == test_tokenizer().eos_token_id() && random() % 2 == 0))
-      return test_tokenizer().decode(std::span(tokens).subspan(1));
+    if (drawn == grammar_tokenizer().eos_token_id() ||
+        (ids.size() > 1 && ids.back() == grammar_tokenizer().eos_token_id() && random() % 2 == 0))
+      return grammar_tokenizer().decode(std::span(tokens).subspan(1));
     tokens.push_back(drawn);
   }
-  EXPECT_TRUE(grammar.accepts_prefix(test_tokenizer().decode(std::span(tokens).subspan(1))));
+  EXPECT_TRUE(grammar.accepts_prefix(grammar_tokenizer().decode(std::span(tokens).subspan(1))));
   return std::nullopt;
 }
 
@@ -177,19 +178,19 @@ class GrammarAnswers : public ::testing::Test {
  protected:
   Model model_ = test::load_model(test::source_path("models/lille-tiny-8bit"));
   Session session_{model_, {1, ""}};
-  std::vector<int32_t> prompt_ = test_tokenizer().encode("A list of animals:");
+  std::vector<int32_t> prompt_ = grammar_tokenizer().encode("A list of animals:");
 
   StreamOptions options(const Grammar& grammar, uint64_t seed) const {
     StreamOptions options;
-    options.sampler = make_sampler({.temperature = 1.5F}, test_tokenizer().vocab_size());
+    options.sampler = make_sampler({.temperature = 1.5F}, grammar_tokenizer().vocab_size());
     options.seed = seed;
     options.max_tokens = 40;
-    options.logits_processors.add(make_grammar_processor(grammar, test_tokenizer()));
+    options.logits_processors.add(make_grammar_processor(grammar, grammar_tokenizer()));
     return options;
   }
 
   WholeAnswer answer(StreamOptions options) {
-    StreamGenerate stream(session_, test_tokenizer(), prompt_, std::move(options));
+    StreamGenerate stream(session_, grammar_tokenizer(), prompt_, std::move(options));
     WholeAnswer whole;
     while (std::optional<GenerationResponse> response = stream.next()) whole.add(std::move(*response));
     return whole;
@@ -200,7 +201,7 @@ class GrammarAnswers : public ::testing::Test {
 class Stubborn : public Drafter {
  public:
   std::vector<int32_t> draft(const DraftRequest& request) override {
-    std::vector<int32_t> guesses = test_tokenizer().encode("{\"a\": \"the end");
+    std::vector<int32_t> guesses = grammar_tokenizer().encode("{\"a\": \"the end");
     guesses.resize(std::min(guesses.size(), static_cast<std::size_t>(request.n_tokens)));
     return guesses;
   }
@@ -235,7 +236,7 @@ TEST_F(GrammarAnswers, AreTheSameInABatchAndWithADraft) {
     EXPECT_EQ(whole.text, alone.back());
     EXPECT_GT(whole.last.draft.n_drafted, 0);
   }
-  const std::vector<BatchResult> together = batch_generate(session_, test_tokenizer(), prompts);
+  const std::vector<BatchResult> together = batch_generate(session_, grammar_tokenizer(), prompts);
   for (std::size_t idx = 0; idx < alone.size(); ++idx) EXPECT_EQ(together[idx].answer.text, alone[idx]);
 }
 

@@ -54,40 +54,42 @@ TEST(GrammarText, RulesMayNeedThemselves) {
   EXPECT_EQ(sentences("root ::= \"a\" root \"b\" | \"c\"", 5), Texts({"c", "acb", "aacbb"}));
 }
 
-void expect_refused(std::string_view text, std::string_view part) {
+void expect_text_refused(std::string_view text, std::string_view part) {
   test::expect_error(ErrorCode::kInvalidArgument, part, [&] { parse_grammar_text(text); });
 }
 
 TEST(GrammarText, RefusesWithTheLine) {
-  expect_refused("", "expected a rule, such as root ::= \"yes\"");
-  expect_refused("a ::= \"x\"", "expected a rule named root");
-  expect_refused("root ::= a\n", "line 1: expected a rule that is defined, got a");
-  expect_refused("root ::= \"a\"\n\nroot ::= \"b\"", "line 3: expected each rule once, got root again");
-  expect_refused("root = \"a\"", "line 1: expected NAME ::= and what the rule stands for, got \"root = ");
-  expect_refused("root ::= \"a\" )", "line 1: expected a rule, or one of");
-  expect_refused("root ::= (\"a\"\n", "line 2: expected ), got the end");
-  expect_refused("root ::= \"a", "line 1: expected \" at the end of the text, got the end");
-  expect_refused("root ::= \"a\nb\"", "line 1: expected \" at the end of the text, got the end of the line");
-  expect_refused("root ::= [a", "line 1: expected ] at the end of the characters");
-  expect_refused("root ::= []", "expected a character between [ and ]");
-  expect_refused("root ::= [z-a]", "expected characters in ascending order");
-  expect_refused("root ::= \"\\q\"", "expected one of n r t");
-  expect_refused("root ::= \"\\x4\"", "expected 2 hexadecimal digits");
-  expect_refused("root ::= \"\\ud800\"", "expected a character, got the number 0xd800");
-  expect_refused("root ::= \"\\U00110000\"", "expected a character, got the number 0x110000");
-  expect_refused("root ::= \"\xff\"", "expected UTF-8, got \"\\xff");
-  expect_refused("root ::= \"a\"{2,1}", "expected bounds in ascending order, got {2,1}");
-  expect_refused("root ::= \"a\"{x}", "expected a number of repetitions, got \"x}\"");
-  expect_refused("root ::= \"a\"{1", "expected } after the bounds");
-  expect_refused("root ::= * \"a\"", "expected a rule, or one of");
+  expect_text_refused("", "expected a rule, such as root ::= \"yes\"");
+  expect_text_refused("a ::= \"x\"", "expected a rule named root");
+  expect_text_refused("root ::= a\n", "line 1: expected a rule that is defined, got a");
+  expect_text_refused("root ::= \"a\"\n\nroot ::= \"b\"", "line 3: expected each rule once, got root again");
+  expect_text_refused("root = \"a\"",
+                      "line 1: expected NAME ::= and what the rule stands for, got \"root = ");
+  expect_text_refused("root ::= \"a\" )", "line 1: expected a rule, or one of");
+  expect_text_refused("root ::= (\"a\"\n", "line 2: expected ), got the end");
+  expect_text_refused("root ::= \"a", "line 1: expected \" at the end of the text, got the end");
+  expect_text_refused("root ::= \"a\nb\"",
+                      "line 1: expected \" at the end of the text, got the end of the line");
+  expect_text_refused("root ::= [a", "line 1: expected ] at the end of the characters");
+  expect_text_refused("root ::= []", "expected a character between [ and ]");
+  expect_text_refused("root ::= [z-a]", "expected characters in ascending order");
+  expect_text_refused("root ::= \"\\q\"", "expected one of n r t");
+  expect_text_refused("root ::= \"\\x4\"", "expected 2 hexadecimal digits");
+  expect_text_refused("root ::= \"\\ud800\"", "expected a character, got the number 0xd800");
+  expect_text_refused("root ::= \"\\U00110000\"", "expected a character, got the number 0x110000");
+  expect_text_refused("root ::= \"\xff\"", "expected UTF-8, got \"\\xff");
+  expect_text_refused("root ::= \"a\"{2,1}", "expected bounds in ascending order, got {2,1}");
+  expect_text_refused("root ::= \"a\"{x}", "expected a number of repetitions, got \"x}\"");
+  expect_text_refused("root ::= \"a\"{1", "expected } after the bounds");
+  expect_text_refused("root ::= * \"a\"", "expected a rule, or one of");
 }
 
 TEST(GrammarText, HasLimits) {
-  expect_refused("root ::= \"a\"{10001}", "expected a number of repetitions up to 10000");
-  expect_refused("root ::= \"a\"{99999999999999999999}", "expected a number of repetitions up to 10000");
-  expect_refused("root ::= " + std::string(65, '('), "expected at most 64 levels of brackets");
-  expect_refused("root ::= \"a\"*****", "expected at most 4 repetitions of each other");
-  expect_refused(std::string((256 << 10) + 1, ' '), "expected at most 262144 bytes, got 262145");
+  expect_text_refused("root ::= \"a\"{10001}", "expected a number of repetitions up to 10000");
+  expect_text_refused("root ::= \"a\"{99999999999999999999}", "expected a number of repetitions up to 10000");
+  expect_text_refused("root ::= " + std::string(65, '('), "expected at most 64 levels of brackets");
+  expect_text_refused("root ::= \"a\"*****", "expected at most 4 repetitions of each other");
+  expect_text_refused(std::string((256 << 10) + 1, ' '), "expected at most 262144 bytes, got 262145");
 }
 
 }  // namespace

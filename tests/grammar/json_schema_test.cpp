@@ -70,82 +70,86 @@ TEST(JsonSchema, AllowsWhatItSays) {
   }
 }
 
-void expect_refused(std::string_view schema, std::string_view part) {
+void expect_schema_refused(std::string_view schema, std::string_view part) {
   test::expect_error(ErrorCode::kInvalidArgument, part, [&] { Grammar::from_json_schema(schema, "s"); });
 }
 
 TEST(JsonSchema, RefusesByNameWhatItDoesNotUnderstand) {
-  expect_refused(
+  expect_schema_refused(
       R"({"type":"object","properties":{"x":{"type":"string","format":"date"}}})",
       "s.properties.x.format: not understood for the type string, expected type, minLength, maxLength");
-  expect_refused(R"({"type":"string","pattern":"a+"})", "s.pattern: not understood");
-  expect_refused(R"({"type":"number","minimum":1})", "s.minimum: not understood for the type number");
-  expect_refused(R"({"type":"array","items":{"type":"array","uniqueItems":true}})",
-                 "s.items.uniqueItems: not");
-  expect_refused(R"({"oneOf":[{"type":"null"}]})", "s.oneOf: not understood without a type");
-  expect_refused(R"({"allOf":[]})", "s.allOf: not understood");
-  expect_refused(R"({"anyOf":[{"type":"null"},{"type":"object","patternProperties":{}}]})",
-                 "s.anyOf[1].patternProperties: not understood");
-  expect_refused(R"({"type":"object","additionalProperties":true})",
-                 "s.additionalProperties: expected false, got true");
-  expect_refused(R"({"type":"object","additionalProperties":{}})",
-                 "s.additionalProperties: expected false, got an object");
-  expect_refused(R"({"$ref":"#/$defs/a","$defs":{"a":{"type":"string","format":"uri"}}})",
-                 "s.$defs.a.format: not understood");
-  expect_refused(R"({"anyOf":[{"type":"null"}],"type":"object"})", "s.type: not understood beside anyOf");
-  expect_refused(R"({"$ref":"#","type":"object"})", "s.type: not understood beside $ref");
-  expect_refused(R"({"enum":[1],"minLength":1})", "s.minLength: not understood beside const and enum");
+  expect_schema_refused(R"({"type":"string","pattern":"a+"})", "s.pattern: not understood");
+  expect_schema_refused(R"({"type":"number","minimum":1})", "s.minimum: not understood for the type number");
+  expect_schema_refused(R"({"type":"array","items":{"type":"array","uniqueItems":true}})",
+                        "s.items.uniqueItems: not");
+  expect_schema_refused(R"({"oneOf":[{"type":"null"}]})", "s.oneOf: not understood without a type");
+  expect_schema_refused(R"({"allOf":[]})", "s.allOf: not understood");
+  expect_schema_refused(R"({"anyOf":[{"type":"null"},{"type":"object","patternProperties":{}}]})",
+                        "s.anyOf[1].patternProperties: not understood");
+  expect_schema_refused(R"({"type":"object","additionalProperties":true})",
+                        "s.additionalProperties: expected false, got true");
+  expect_schema_refused(R"({"type":"object","additionalProperties":{}})",
+                        "s.additionalProperties: expected false, got an object");
+  expect_schema_refused(R"({"$ref":"#/$defs/a","$defs":{"a":{"type":"string","format":"uri"}}})",
+                        "s.$defs.a.format: not understood");
+  expect_schema_refused(R"({"anyOf":[{"type":"null"}],"type":"object"})",
+                        "s.type: not understood beside anyOf");
+  expect_schema_refused(R"({"$ref":"#","type":"object"})", "s.type: not understood beside $ref");
+  expect_schema_refused(R"({"enum":[1],"minLength":1})", "s.minLength: not understood beside const and enum");
 }
 
 TEST(JsonSchema, RefusesWhatIsNoSchema) {
-  expect_refused("", "[json_schema] s: expected JSON");
-  expect_refused("[]", "[json_schema] s: expected a JSON object, got an array");
-  expect_refused(R"({"type":"object","type":"null"})", "expected each name once, got \"type\" twice");
-  expect_refused(R"({"type":"str"})",
-                 "s.type: expected object, array, string, number, integer, boolean or null, got \"str\"");
-  expect_refused(R"({"type":[]})", "s.type: expected object, array");
-  expect_refused(R"({"type":7})", "s.type: expected object, array");
-  expect_refused(R"({"type":"object","properties":{"a":false}})",
-                 "s.properties.a: expected a schema, which is an object or true, got false");
-  expect_refused(R"({"type":"object","properties":[]})", "s.properties: expected an object of schemas");
-  expect_refused(R"({"type":"object","required":["a"]})",
-                 "s.required: expected names that stand in properties, got \"a\"");
-  expect_refused(R"({"type":"object","required":1})", "s.required: expected an array of names, got 1");
-  expect_refused(R"({"type":"array","minItems":-1})",
-                 "s.minItems: expected a whole number from 0 to 10000, got -1");
-  expect_refused(R"({"type":"array","maxItems":10001})",
-                 "s.maxItems: expected a whole number from 0 to 10000");
-  expect_refused(R"({"type":"string","minLength":3,"maxLength":2})",
-                 "s.maxLength: expected at least minLength's 3, got 2");
-  expect_refused(R"({"type":"integer","minimum":1.5})",
-                 "s.minimum: expected a whole number of at most 16 digits, got 1.5");
-  expect_refused(R"({"type":"integer","minimum":99999999999999999})",
-                 "s.minimum: expected a whole number of at most 16");
-  expect_refused(R"({"type":"integer","minimum":2,"maximum":1})",
-                 "s: expected bounds that a whole number is between");
-  expect_refused(R"({"enum":[]})", "s.enum: expected an array of values, got an empty one");
-  expect_refused(R"({"enum":["a"],"type":"null"})",
-                 "s.enum: expected a value of the type beside it, got none");
-  expect_refused(R"({"enum":[1],"const":1})", "s: expected const or enum");
-  expect_refused(R"({"anyOf":[]})", "s.anyOf: expected an array of schemas, got an empty one");
-  expect_refused(R"({"$ref":"#/$defs/a"})", "s.$ref: expected a place in this schema");
-  expect_refused(R"({"$ref":"#/x~"})", "s.$ref: expected a place in this schema");
-  expect_refused(R"({"$ref":"http://x"})", "s.$ref: expected \"#\" or \"#/$defs/NAME\", got \"http://x\"");
-  expect_refused(R"({"$ref":"#"})", "that a finite text can fulfil");
-  expect_refused(R"({"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]})",
-                 "that a finite text can fulfil");
+  expect_schema_refused("", "[json_schema] s: expected JSON");
+  expect_schema_refused("[]", "[json_schema] s: expected a JSON object, got an array");
+  expect_schema_refused(R"({"type":"object","type":"null"})", "expected each name once, got \"type\" twice");
+  expect_schema_refused(
+      R"({"type":"str"})",
+      "s.type: expected object, array, string, number, integer, boolean or null, got \"str\"");
+  expect_schema_refused(R"({"type":[]})", "s.type: expected object, array");
+  expect_schema_refused(R"({"type":7})", "s.type: expected object, array");
+  expect_schema_refused(R"({"type":"object","properties":{"a":false}})",
+                        "s.properties.a: expected a schema, which is an object or true, got false");
+  expect_schema_refused(R"({"type":"object","properties":[]})",
+                        "s.properties: expected an object of schemas");
+  expect_schema_refused(R"({"type":"object","required":["a"]})",
+                        "s.required: expected names that stand in properties, got \"a\"");
+  expect_schema_refused(R"({"type":"object","required":1})", "s.required: expected an array of names, got 1");
+  expect_schema_refused(R"({"type":"array","minItems":-1})",
+                        "s.minItems: expected a whole number from 0 to 10000, got -1");
+  expect_schema_refused(R"({"type":"array","maxItems":10001})",
+                        "s.maxItems: expected a whole number from 0 to 10000");
+  expect_schema_refused(R"({"type":"string","minLength":3,"maxLength":2})",
+                        "s.maxLength: expected at least minLength's 3, got 2");
+  expect_schema_refused(R"({"type":"integer","minimum":1.5})",
+                        "s.minimum: expected a whole number of at most 16 digits, got 1.5");
+  expect_schema_refused(R"({"type":"integer","minimum":99999999999999999})",
+                        "s.minimum: expected a whole number of at most 16");
+  expect_schema_refused(R"({"type":"integer","minimum":2,"maximum":1})",
+                        "s: expected bounds that a whole number is between");
+  expect_schema_refused(R"({"enum":[]})", "s.enum: expected an array of values, got an empty one");
+  expect_schema_refused(R"({"enum":["a"],"type":"null"})",
+                        "s.enum: expected a value of the type beside it, got none");
+  expect_schema_refused(R"({"enum":[1],"const":1})", "s: expected const or enum");
+  expect_schema_refused(R"({"anyOf":[]})", "s.anyOf: expected an array of schemas, got an empty one");
+  expect_schema_refused(R"({"$ref":"#/$defs/a"})", "s.$ref: expected a place in this schema");
+  expect_schema_refused(R"({"$ref":"#/x~"})", "s.$ref: expected a place in this schema");
+  expect_schema_refused(R"({"$ref":"http://x"})",
+                        "s.$ref: expected \"#\" or \"#/$defs/NAME\", got \"http://x\"");
+  expect_schema_refused(R"({"$ref":"#"})", "that a finite text can fulfil");
+  expect_schema_refused(R"({"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]})",
+                        "that a finite text can fulfil");
 }
 
 TEST(JsonSchema, HasLimits) {
   std::string deep = R"({"type":"null"})";
   for (int level = 0; level < 10; ++level) deep = R"({"anyOf":[)" + deep + "]}";
-  expect_refused(deep, "at most 16 levels");
-  expect_refused(std::string(300'000, ' ') + "{}", "s: expected at most 262144 bytes, got 300002");
+  expect_schema_refused(deep, "at most 16 levels");
+  expect_schema_refused(std::string(300'000, ' ') + "{}", "s: expected at most 262144 bytes, got 300002");
   // Each text's characters are one rule; so many repetitions are more than a grammar may have.
   std::string many = R"({"type":"object","properties":{)";
   for (int idx = 0; idx < 12; ++idx)
     many += fmt::format(R"({}"p{}":{{"type":"string","maxLength":10000}})", idx == 0 ? "" : ",", idx);
-  expect_refused(many + "}}", "expected at most 100000 positions");
+  expect_schema_refused(many + "}}", "expected at most 100000 positions");
 }
 
 }  // namespace
