@@ -22,7 +22,7 @@ if ! cmp -s "$here/package.json" "$cache/installed.json"; then
   cp "$here/package.json" "$cache/installed.json"
 fi
 
-work=$(mktemp -d "$cache/run.XXXXXX")
+work=$(mktemp -d -p "$cache")
 trap 'rm -rf "$work"' EXIT
 cp "$here"/*.ts "$here/tsconfig.json" "$here/package.json" "$work"
 node "$cache/node_modules/typescript/bin/tsc" --project "$work"
