@@ -19,10 +19,9 @@ Prompt = Union[str, Tokens]
 SamplerLike = Callable[[FloatArray], Any]
 LogitsProcessorLike = Callable[[Any, FloatArray], Any]
 
-_CACHE_HINT = "keys and values are cached as they are computed"
 _REASONS = {
     "max_kv_size": "the cache holds block_size tokens, and the model was trained on no more",
-    "kv_bits": _CACHE_HINT,
+    "kv_bits": "this package caches keys and values in float32; lille generate --kv-bits has other types",
     "input_embeddings": "prompts are token ids",
     "prompt_caches": "every prompt is read from its beginning",
 }

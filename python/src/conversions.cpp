@@ -51,8 +51,7 @@ void check_int32(const py::array& array, std::string_view where) {
 TokenRows read_token_rows(py::handle object, std::string_view where) {
   const py::array array = integers_of(object, where);
   if (array.itemsize() > 4 || array.dtype().kind() == 'u') check_int32(array, where);
-  const auto ids = py::array_t<int32_t, py::array::c_style | py::array::forcecast>::ensure(array);
-  if (!ids) throw py::error_already_set();
+  const py::array_t<int32_t, py::array::c_style | py::array::forcecast> ids(array);
   TokenRows rows;
   rows.is_matrix = array.ndim() == 2;
   rows.n_rows = rows.is_matrix ? array.shape(0) : 1;

@@ -26,10 +26,16 @@ py::array_t<float> row_of(std::span<const float> values) {
   return copy_array(values, {1, static_cast<py::ssize_t>(values.size())});
 }
 
+// What a caller gives as an array. (`ensure` takes numpy's own error away.)
+FloatArray floats_of(py::handle object, std::string_view where) {
+  FloatArray array = FloatArray::ensure(object);
+  if (!array) raise(ErrorCode::kInvalidArgument, "{}: expected numbers, got {}", where, described(object));
+  return array;
+}
+
 // (vocab_size) or (1, vocab_size) numbers of a caller.
 std::vector<float> read_row(py::handle object, std::string_view where) {
-  const FloatArray array = FloatArray::ensure(object);
-  if (!array) throw py::error_already_set();
+  const FloatArray array = floats_of(object, where);
   if (array.ndim() < 1 || array.ndim() > 2 || (array.ndim() == 2 && array.shape(0) != 1))
     raise(ErrorCode::kInvalidArgument, "{}: expected (vocab_size) or (1, vocab_size), got {}", where,
           py::str(array.attr("shape")).cast<std::string>());
@@ -42,7 +48,9 @@ int32_t read_token(const py::object& returned) {
   if (!PyIndex_Check(token.ptr()))
     raise(ErrorCode::kInvalidArgument, "[sampler] expected a token id from the callable, got {}",
           described(returned));
-  const py::int_ number = py::reinterpret_steal<py::int_>(PyNumber_Index(token.ptr()));
+  PyObject* index = PyNumber_Index(token.ptr());
+  if (index == nullptr) throw py::error_already_set();
+  const auto number = py::reinterpret_steal<py::int_>(index);
   int overflow = 0;
   const long value = PyLong_AsLongAndOverflow(number.ptr(), &overflow);
   if (overflow != 0 || value != static_cast<int32_t>(value))
@@ -52,8 +60,7 @@ int32_t read_token(const py::object& returned) {
 }
 
 void take_logits(const py::object& returned, std::span<float> logits) {
-  const FloatArray array = FloatArray::ensure(returned);
-  if (!array) throw py::error_already_set();
+  const FloatArray array = floats_of(returned, "[logits_processors] what the callable returned");
   if (array.size() != static_cast<py::ssize_t>(logits.size()))
     raise(ErrorCode::kInvalidShape,
           "[logits_processors] expected logits of shape (1, {}) from the callable, got {}", logits.size(),

@@ -74,7 +74,7 @@ class SessionUse {
   SessionUse(const SessionUse&) = delete;
   SessionUse& operator=(const SessionUse&) = delete;
 
-  /// What lille_session_cancel requests during this call, or stop().
+  /// What lille_session_cancel requests during this call.
   std::stop_token cancel() const { return cancel_.get_token(); }
 
  private:

@@ -72,9 +72,9 @@ void read_option(std::optional<Value>& field, const OptionSpec& spec, std::strin
 
 // "top-p" is top_p, and "temp" temperature.
 bool is_called(const OptionSpec& spec, std::string_view name) {
-  std::string wanted(name);
-  std::ranges::replace(wanted, '-', '_');
-  return spec.name == wanted || (!spec.alias.empty() && spec.alias == wanted);
+  const auto underscored = [](char c) { return c == '-' ? '_' : c; };
+  return std::ranges::equal(spec.name, name, {}, {}, underscored) ||
+         (!spec.alias.empty() && std::ranges::equal(spec.alias, name, {}, {}, underscored));
 }
 
 void set_option(lille_options& options, std::string_view name, std::string_view text) {

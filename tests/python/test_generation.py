@@ -174,6 +174,7 @@ def test_what_callables_raise_comes_out(name: str, model: lille.Model, tokenizer
         ({"sampler": lambda _: None}, "expected a token id from the callable, got None"),
         ({"sampler": 3}, "sampler: expected a callable, got 3"),
         ({"logits_processors": [lambda _, logits: logits[:, :5]]}, r"shape \(1, 32768\) .* got \(1, 5\)"),
+        ({"logits_processors": [lambda _, logits: "x"]}, "expected numbers, got 'x'"),
         ({"logits_processors": [3]}, "logits_processors: expected callables, got 3"),
         ({"logits_processors": [lambda _, logits: logits * np.nan]}, "nan"),
         ({"max_tokens": -2}, "max_tokens: expected 0 or more, got -2"),
