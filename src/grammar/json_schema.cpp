@@ -196,8 +196,11 @@ class SchemaReader {
     }
     const std::vector<std::string_view> names = read_type_names(schema["type"], child(path, "type"));
     Keywords known = {"type"};
-    for (const TypeName& type : kTypes)
-      if (has(names, type.name)) known.insert(known.end(), type.keywords.begin(), type.keywords.end());
+    for (const TypeName& type : kTypes) {
+      // Bounds of an integer would hold for every number, which is never bounded.
+      if (!has(names, type.name) || (type.name == "integer" && has(names, "number"))) continue;
+      known.insert(known.end(), type.keywords.begin(), type.keywords.end());
+    }
     check_keywords(schema, path, known, fmt::format("for the type {}", fmt::join(names, ", ")));
     std::vector<Expression> parts;
     for (const std::string_view name : names) parts.push_back(read_type(name, schema, path));

@@ -316,26 +316,30 @@ bool Scheduler::gains_by_waiting(std::span<const int32_t> prompt) const {
 
 void Scheduler::start(std::unique_ptr<Waiting> waiting) {
   AnswerRequest& request = waiting->request;
-  std::unique_ptr<PromptCache> cache = take_cache();
-  prefix_.restore(*cache, request.prompt, session_.model().args().block_size);
-  StreamOptions options = std::move(request.options);
-  options.prompt_cache = cache.get();
-  options.reuse_prefix = true;
-  options.prefill_step_size = options_.prefill_step_size;
-  options.cancel = waiting->mailbox->cancel.get_token();
-  options.drafter = nullptr;
+  std::unique_ptr<PromptCache> cache;
+  int64_t uid = 0;
   try {
-    const int64_t uid = generator_->insert(request.prompt, std::move(options));
-    running_.emplace(uid, Running{std::move(waiting), std::move(cache)});
-  } catch (const Error& error) {
-    give_cache(std::move(cache));
+    cache = take_cache();
+    prefix_.restore(*cache, request.prompt, session_.model().args().block_size);
+    StreamOptions options = std::move(request.options);
+    options.prompt_cache = cache.get();
+    options.reuse_prefix = true;
+    options.prefill_step_size = options_.prefill_step_size;
+    options.cancel = waiting->mailbox->cancel.get_token();
+    options.drafter = nullptr;
+    uid = generator_->insert(request.prompt, std::move(options));
+  } catch (const std::exception& failure) {
+    if (cache) give_cache(std::move(cache));
+    const Error error = error_of(failure);
     {
       const std::scoped_lock lock(mutex_);
       --stats_.n_running;
       ++stats_.n_failed;
     }
     waiting->mailbox->post({waiting->answer_idx, {}, error});
+    return;
   }
+  running_.emplace(uid, Running{std::move(waiting), std::move(cache)});
 }
 
 void Scheduler::deliver(BatchGenerator::Response response) {

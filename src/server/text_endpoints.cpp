@@ -61,7 +61,7 @@ ordered_json score_json(const ReadingResult& result, std::size_t index) {
     sum += scored.token.logprob;
     is_greedy = is_greedy && scored.is_likeliest;
     tokens.push_back(scored.token.token);
-    logprobs.push_back(scored.token.logprob);
+    logprobs.push_back(finite_logprob(scored.token.logprob));
   }
   return {{"object", "score"},           {"index", index},
           {"log_likelihood", sum},       {"is_greedy", is_greedy},

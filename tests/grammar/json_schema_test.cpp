@@ -80,6 +80,8 @@ TEST(JsonSchema, RefusesByNameWhatItDoesNotUnderstand) {
       "s.properties.x.format: not understood for the type string, expected type, minLength, maxLength");
   expect_schema_refused(R"({"type":"string","pattern":"a+"})", "s.pattern: not understood");
   expect_schema_refused(R"({"type":"number","minimum":1})", "s.minimum: not understood for the type number");
+  for (const char* types : {R"(["integer","number"])", R"(["number","integer"])"})
+    expect_schema_refused(fmt::format(R"({{"type":{},"minimum":100}})", types), "s.minimum: not understood");
   expect_schema_refused(R"({"type":"array","items":{"type":"array","uniqueItems":true}})",
                         "s.items.uniqueItems: not");
   expect_schema_refused(R"({"oneOf":[{"type":"null"}]})", "s.oneOf: not understood without a type");
