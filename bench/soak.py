@@ -24,7 +24,9 @@ import time
 from serving import Server, connection, read_reply, request
 
 # Little of everything that must be reused or that can be full.
-SERVE_OPTIONS = ["--prefix-cache-mib", "8", "--completion-batch-size", "8", "--max-queue", "64", "--max-connections", "300"]
+N_PLACES = 8
+SERVE_OPTIONS = ["--prefix-cache-mib", "8", "--completion-batch-size", str(N_PLACES), "--max-queue", "64",
+                 "--max-connections", "300"]  # fmt: skip
 # Less than the server waits for a client (--read-timeout, --write-timeout, --idle-timeout), and more.
 SHORT_STALLS_S = [0.2, 2]
 LONG_STALL_S = 25
@@ -326,10 +328,20 @@ class Soak:
         clock.cancel()
 
     async def warm_up(self):
-        """Fills every place's keys and values to the end of the context, so that what they hold does not count as growth."""
-        body = {"prompt": "Once", "max_tokens": 500, "n": 8, "temperature": 1.5, "logit_bias": NO_END}
-        said = (await self.server.call("/v1/completions", body)).json()
-        assert said["usage"]["completion_tokens"] == 8 * 500, said["usage"]
+        """Brings all that the options bound to its bound (docs/SERVER.md, "Memory"), so that what it holds does not count as
+        growth: the keys and values of every answer's place and of a text that is read beside them, to the end of the context;
+        the pass with the most rows of logits; the prefix cache."""
+        generate = {"prompt": "Once", "max_tokens": 500, "n": N_PLACES, "temperature": 1.5, "logit_bias": NO_END}
+        answers = asyncio.create_task(self.server.call("/v1/completions", generate))
+        while not answers.done() and (await self.server.metrics())["lille_answers_running"] < N_PLACES:
+            await asyncio.sleep(0.01)
+        read = {"prompt": [17], "continuations": [list(range(500))]}
+        assert (await self.server.call("/v1/score", read)).status == 200
+        metrics = await self.server.metrics()
+        assert metrics["lille_answers_running"] == N_PLACES, "the answers ended before the text beside them was read"
+        said = (await answers).json()
+        assert said["usage"]["completion_tokens"] == N_PLACES * 500, said["usage"]
+        assert (await self.server.metrics())["lille_prefix_evicted_blocks_total"] > 0, "the prefix cache is not full"
 
     async def settle(self):
         """Waits until nothing is under way; whoever left must have left no slot behind."""
@@ -374,8 +386,6 @@ async def cold_answers(program, options):
 
 async def main(arguments):
     options = [*SERVE_OPTIONS, *arguments.options]
-    # With an arena for each thread, which is glibc's way, each comes to its own peak at some time, which looks like growth.
-    os.environ["MALLOC_ARENA_MAX"] = "1"
     expected = await cold_answers(arguments.program, options)
     server = await Server.start(arguments.program, *options)
     soak = Soak(server, random.Random(arguments.seed), expected)

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <random>
 
+#include "base/heap.h"
 #include "base/interrupt.h"
 #include "cli/cli.h"
 #include "server/http_server.h"
@@ -51,6 +52,7 @@ void wait_for(const std::stop_token& signal) {
 
 void run_serve(const ServeArguments& arguments, const Environment& environment) {
   check_ranges(arguments.server);
+  keep_heap_tight();
   // Before anything is loaded.
   const AccessRules rules(arguments.server);
   make_tls_context(arguments.server);
