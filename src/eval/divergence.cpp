@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/thread_pool.h"
+#include "eval/limits.h"
 
 namespace lille {
 namespace {
@@ -74,14 +75,6 @@ void add(Compared& compared, ThreadPool& pool, const Logits& a, const Logits& b)
     compared.kl[at] = kl_divergence(a.row(row_idx), b.row(row_idx));
     compared.has_same_top[at] = has_same_top(a.row(row_idx), b.row(row_idx)) ? 1 : 0;
   });
-}
-
-// The smallest value that at least this share of all does not exceed.
-double percentile(std::vector<double> values, double share) {
-  const auto rank = static_cast<std::ptrdiff_t>(std::ceil(share * static_cast<double>(values.size())));
-  const auto at = values.begin() + std::max<std::ptrdiff_t>(rank, 1) - 1;
-  std::nth_element(values.begin(), at, values.end());
-  return *at;
 }
 
 Divergence summary_of(const Compared& compared) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "eval/limits.h"
 #include "lille/divergence.h"
 #include "lille/perplexity.h"
 
@@ -13,12 +14,6 @@ namespace {
 
 constexpr int kPrefills = 3;
 constexpr int kDecodes = 24;
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 /// Seconds of a pass that reads these tokens.
 double seconds_of(Session& session, PromptCache& cache, std::span<const int32_t> tokens,
@@ -41,8 +36,8 @@ void measure_speed(FormatResult& result, const Model& format, std::span<const in
   PromptCache cache = make_prompt_cache(format);
   for (std::size_t idx = 0; idx < std::min<std::size_t>(kDecodes, window.size()); ++idx)
     decodes.push_back(seconds_of(session, cache, window.subspan(idx, 1), options.cancel));
-  result.prefill_tokens_per_s = static_cast<double>(window.size()) / median(prefills);
-  result.decode_tokens_per_s = 1 / median(decodes);
+  result.prefill_tokens_per_s = static_cast<double>(window.size()) / percentile(prefills, 0.5);
+  result.decode_tokens_per_s = 1 / percentile(decodes, 0.5);
 }
 
 }  // namespace

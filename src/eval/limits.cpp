@@ -1,6 +1,7 @@
 #include "eval/limits.h"
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 
 #include "kernels/weight_kind.h"
@@ -38,9 +39,10 @@ double median(const std::vector<double>& values) { return percentile(values, 0.5
 }  // namespace
 
 double percentile(std::vector<double> values, double share) {
-  std::sort(values.begin(), values.end());
-  const auto n = static_cast<double>(values.size());
-  return values[static_cast<std::size_t>(std::clamp(share * n, 0.0, n - 1))];
+  const auto rank = static_cast<std::ptrdiff_t>(std::ceil(share * static_cast<double>(values.size())));
+  const auto at = values.begin() + std::max<std::ptrdiff_t>(rank, 1) - 1;
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
 }
 
 Limits::Limits(const Model& model, const SessionOptions& options, int64_t n_threads)

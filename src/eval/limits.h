@@ -41,7 +41,7 @@ class Limits {
   std::vector<double> bf16_;
 };
 
-/// The value that `share` of all are below or equal to; `values` not empty.
+/// The smallest value that at least this share of all do not exceed; `values` not empty.
 double percentile(std::vector<double> values, double share);
 
 }  // namespace lille

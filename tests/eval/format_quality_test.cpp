@@ -7,7 +7,7 @@
 namespace lille {
 namespace {
 
-std::vector<int32_t> some_ids(int32_t n_ids) {
+std::vector<int32_t> varied_ids(int32_t n_ids) {
   std::vector<int32_t> ids;
   for (int32_t idx = 0; idx < n_ids; ++idx) ids.push_back((idx * idx * 5 + idx * 37) % 512);
   return ids;
@@ -17,7 +17,7 @@ TEST(MeasureQuality, IsWhatTheSingleMeasurementsAre) {
   const std::filesystem::path toy = test::source_path("tests/golden/mlx/toy");
   const Model a = test::load_model(toy, RopeLayout::kInterleaved);
   const Model b = test::load_model(toy, RopeLayout::kHalf);
-  const std::vector<int32_t> ids = some_ids(64 * 3 + 1);
+  const std::vector<int32_t> ids = varied_ids(64 * 3 + 1);
   FormatResult result;
   measure_quality(result, a, b, ids, {.n_threads = 1});
   Session session_a(a, {.n_threads = 1});
@@ -42,7 +42,7 @@ TEST(MeasureQuality, IsWhatTheSingleMeasurementsAre) {
 TEST(MeasureQuality, OfTheSourceItselfIsPerfect) {
   const Model toy = test::load_model(test::source_path("tests/golden/mlx/toy"));
   FormatResult result;
-  measure_quality(result, toy, toy, some_ids(65), {.n_threads = 1});
+  measure_quality(result, toy, toy, varied_ids(65), {.n_threads = 1});
   EXPECT_EQ(result.kl_mean, 0);
   EXPECT_EQ(result.top1_agreement, 1);
   EXPECT_EQ(result.perplexity_error, 0) << "one window has no spread";

@@ -7,11 +7,13 @@
 namespace lille {
 namespace {
 
-Model small_model() { return Model::load(test::source_path("models/lille-tiny-8bit")); }
+Model load_small_model() { return Model::load(test::source_path("models/lille-tiny-8bit")); }
 
 TEST(Percentile, IsTheValueThatAShareIsBelow) {
   EXPECT_EQ(percentile({3, 1, 2}, 0.5), 2);
   EXPECT_EQ(percentile({5}, 0.99), 5);
+  EXPECT_EQ(percentile({4, 3, 2, 1}, 0.5), 2);
+  EXPECT_EQ(percentile({4, 3, 2, 1}, 0.51), 3);
   EXPECT_EQ(percentile({4, 3, 2, 1}, 0), 1);
   EXPECT_EQ(percentile({4, 3, 2, 1}, 1), 4);
 }
@@ -21,7 +23,7 @@ TEST(Percentile, IsTheValueThatAShareIsBelow) {
 // takes.
 TEST(Limits, APromptsTimeIsWeightsOutputAndAttention) {
   for (const bool exact : {false, true}) {
-    Limits limits(small_model(), {.exact = exact}, 1);
+    Limits limits(load_small_model(), {.exact = exact}, 1);
     limits.measure();
     if (limits.prefill_tokens_per_s(1) == 0) GTEST_SKIP() << "the reference has no peak";
     const auto seconds = [&](int64_t n) { return 1 / limits.prefill_tokens_per_s(n); };
@@ -34,7 +36,7 @@ TEST(Limits, APromptsTimeIsWeightsOutputAndAttention) {
     EXPECT_GT(a, 0);
     if (!exact) continue;
     // In float32 the output projection and attention run at the same peak.
-    const ModelArgs args = small_model().args();
+    const ModelArgs args = load_small_model().args();
     const double expected = static_cast<double>(args.vocab_size * args.n_embd) /
                             static_cast<double>(2 * args.n_layer * args.q_size());
     EXPECT_NEAR(b / c, expected, 1e-3 * expected);
@@ -42,7 +44,7 @@ TEST(Limits, APromptsTimeIsWeightsOutputAndAttention) {
 }
 
 TEST(Limits, TheReferenceHasNoneForPrompts) {
-  Limits limits(small_model(), {.kernels = "reference"}, 1);
+  Limits limits(load_small_model(), {.kernels = "reference"}, 1);
   limits.measure();
   EXPECT_EQ(limits.prefill_tokens_per_s(128), 0);
   EXPECT_GT(limits.read_gb_per_s(), 0);

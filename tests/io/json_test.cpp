@@ -62,10 +62,10 @@ TEST(Json, QuotesBadBytesAsOneLineOfUtf8) {
 TEST(Json, DescribesValues) {
   EXPECT_EQ(describe(nlohmann::json::object()), "an object");
   EXPECT_EQ(describe(nlohmann::json::array({1})), "an array");
-  EXPECT_EQ(describe("text"), "\"text\"");
-  EXPECT_EQ(describe(2.5), "2.5");
-  EXPECT_EQ(describe(nullptr), "null");
-  EXPECT_EQ(describe(std::string(100, 'x')), "\"" + std::string(39, 'x') + "...");
+  EXPECT_EQ(describe(nlohmann::json("text")), "\"text\"");
+  EXPECT_EQ(describe(nlohmann::json(2.5)), "2.5");
+  EXPECT_EQ(describe(nlohmann::json(nullptr)), "null");
+  EXPECT_EQ(describe(nlohmann::json(std::string(100, 'x'))), "\"" + std::string(39, 'x') + "...");
 }
 
 }  // namespace

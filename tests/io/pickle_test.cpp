@@ -17,8 +17,8 @@ using test::pickle_str;
 
 const std::string kProto = "\x80\x04";
 
-void expect_refused(const std::string& text, std::string_view message,
-                    ErrorCode code = ErrorCode::kCorruptFile) {
+void expect_bad_pickle(const std::string& text, std::string_view message,
+                       ErrorCode code = ErrorCode::kCorruptFile) {
   test::expect_error(code, message, [&] { parse_pickle(text, "a.pkl"); });
   test::expect_error(code, "a.pkl: at offset ", [&] { parse_pickle(text, "a.pkl"); });
 }
@@ -91,7 +91,7 @@ TEST(Pickle, TheLastValueOfAKeyCounts) {
 
 TEST(Pickle, CodeIsRefusedByNameAndOffset) {
   const auto refused = [](const std::string& opcodes, std::string_view message) {
-    expect_refused(opcodes, message, ErrorCode::kUnsupported);
+    expect_bad_pickle(opcodes, message, ErrorCode::kUnsupported);
   };
   refused(
       "\x80\x02"
@@ -118,18 +118,18 @@ TEST(Pickle, OtherDataIsRefusedByName) {
       {"\x8b", "LONG4"},     {"2", "DUP"},        {"0", "POP"},        {"1", "POP_MARK"},
       {"d", "DICT"},         {"\xff", "unknown"}, {"\x80", "PROTO"}};
   for (const auto& [opcode, name] : cases)
-    expect_refused(kProto + opcode,
-                   "at offset 2: expected plain data (dict, str, bytes, int), got the opcode " + name,
-                   ErrorCode::kUnsupported);
+    expect_bad_pickle(kProto + opcode,
+                      "at offset 2: expected plain data (dict, str, bytes, int), got the opcode " + name,
+                      ErrorCode::kUnsupported);
 }
 
 TEST(Pickle, FilesThatAreNoPickle) {
-  expect_refused("", "got an empty file");
-  expect_refused("hello", "it begins with PROTO");
-  expect_refused("PK\x03\x04", "it begins with PROTO");
-  expect_refused("}.", "it begins with PROTO");
+  expect_bad_pickle("", "got an empty file");
+  expect_bad_pickle("hello", "it begins with PROTO");
+  expect_bad_pickle("PK\x03\x04", "it begins with PROTO");
+  expect_bad_pickle("}.", "it begins with PROTO");
   for (const char version : {'\0', '\1', '\6', '\xff'})
-    expect_refused(std::string("\x80") + version + "}.", "PROTO: expected protocol 2 to 5");
+    expect_bad_pickle(std::string("\x80") + version + "}.", "PROTO: expected protocol 2 to 5");
 }
 
 TEST(Pickle, CutOffAnywhere) {
@@ -137,74 +137,76 @@ TEST(Pickle, CutOffAnywhere) {
                            pickle_str("ranks") + "}(h\x01" + test::pickle_int(258) + "uu.";
   parse_pickle(text, "a.pkl");
   for (std::size_t n_bytes = 1; n_bytes < text.size(); ++n_bytes)
-    expect_refused(text.substr(0, n_bytes), "Hint: the file is cut off");
+    expect_bad_pickle(text.substr(0, n_bytes), "Hint: the file is cut off");
 }
 
 TEST(Pickle, LengthsThatAreWrong) {
-  expect_refused(kProto + "\x8e\xff\xff\xff\xff\xff\xff\xff\xffxy.",
-                 "BINBYTES8: expected 18446744073709551615 more bytes, got 3");
-  expect_refused(kProto + "\x8d\x00\x00\x00\x00\x00\x00\x00\x80xy."s,
-                 "BINUNICODE8: expected 9223372036854775808 more bytes");
-  expect_refused(kProto + "B\xff\xff\xff\xff.", "BINBYTES: expected 4294967295 more bytes");
-  expect_refused(kProto + "X\xff\xff\xff\x7f.", "BINUNICODE: expected 2147483647 more bytes");
-  expect_refused(kProto + "\x95\xff\xff\xff\xff\xff\xff\xff\xff}.",
-                 "FRAME: expected 18446744073709551615 more bytes, got 2");
-  expect_refused(kProto + "\x8a\x09" + std::string(9, '\1') + ".",
-                 "LONG1: expected an integer of at most 8 bytes, got 9");
-  expect_refused(kProto + pickle_str("\xff") + ".", "SHORT_BINUNICODE: expected UTF-8");
+  expect_bad_pickle(kProto + "\x8e\xff\xff\xff\xff\xff\xff\xff\xffxy.",
+                    "BINBYTES8: expected 18446744073709551615 more bytes, got 3");
+  expect_bad_pickle(kProto + "\x8d\x00\x00\x00\x00\x00\x00\x00\x80xy."s,
+                    "BINUNICODE8: expected 9223372036854775808 more bytes");
+  expect_bad_pickle(kProto + "B\xff\xff\xff\xff.", "BINBYTES: expected 4294967295 more bytes");
+  expect_bad_pickle(kProto + "X\xff\xff\xff\x7f.", "BINUNICODE: expected 2147483647 more bytes");
+  expect_bad_pickle(kProto + "\x95\xff\xff\xff\xff\xff\xff\xff\xff}.",
+                    "FRAME: expected 18446744073709551615 more bytes, got 2");
+  expect_bad_pickle(kProto + "\x8a\x09" + std::string(9, '\1') + ".",
+                    "LONG1: expected an integer of at most 8 bytes, got 9");
+  expect_bad_pickle(kProto + pickle_str("\xff") + ".", "SHORT_BINUNICODE: expected UTF-8");
 }
 
 TEST(Pickle, MemoMisuse) {
-  expect_refused(kProto + "h\x05.", "at offset 2: BINGET: expected a memo index that was set before, got 5");
-  expect_refused(kProto + "K\x01q\x05h\x04.", "BINGET: expected a memo index that was set before, got 4");
-  expect_refused(kProto + "j\xff\xff\xff\xff.",
-                 "LONG_BINGET: expected a memo index that was set before, got 4294967295");
-  expect_refused(kProto + "K\x01r\xff\xff\xff\xff.",
-                 "LONG_BINPUT: expected a memo index below 1048576, got 4294967295");
+  expect_bad_pickle(kProto + "h\x05.",
+                    "at offset 2: BINGET: expected a memo index that was set before, got 5");
+  expect_bad_pickle(kProto + "K\x01q\x05h\x04.", "BINGET: expected a memo index that was set before, got 4");
+  expect_bad_pickle(kProto + "j\xff\xff\xff\xff.",
+                    "LONG_BINGET: expected a memo index that was set before, got 4294967295");
+  expect_bad_pickle(kProto + "K\x01r\xff\xff\xff\xff.",
+                    "LONG_BINPUT: expected a memo index below 1048576, got 4294967295");
   // Only as text can an index be 2^32.
-  expect_refused(kProto + "K\x01p4294967296\n.", "got the opcode PUT", ErrorCode::kUnsupported);
-  expect_refused(kProto + "K\x01g4294967296\n.", "got the opcode GET", ErrorCode::kUnsupported);
-  expect_refused(kProto + "\x94.", "MEMOIZE: expected a value on the stack, got none");
-  expect_refused(kProto + "K\x01(q\x01.", "BINPUT: expected a value on the stack, got none");
-  expect_refused(kProto + "K\x01q\x01q\x01.", "BINPUT: expected a memo index that is free, got 1 again");
-  expect_refused(kProto + "K\x01q\x01\x94.", "MEMOIZE: expected a memo index that is free, got 1 again");
+  expect_bad_pickle(kProto + "K\x01p4294967296\n.", "got the opcode PUT", ErrorCode::kUnsupported);
+  expect_bad_pickle(kProto + "K\x01g4294967296\n.", "got the opcode GET", ErrorCode::kUnsupported);
+  expect_bad_pickle(kProto + "\x94.", "MEMOIZE: expected a value on the stack, got none");
+  expect_bad_pickle(kProto + "K\x01(q\x01.", "BINPUT: expected a value on the stack, got none");
+  expect_bad_pickle(kProto + "K\x01q\x01q\x01.", "BINPUT: expected a memo index that is free, got 1 again");
+  expect_bad_pickle(kProto + "K\x01q\x01\x94.", "MEMOIZE: expected a memo index that is free, got 1 again");
 }
 
 TEST(Pickle, ADictInItselfOrInTwoPlacesIsRefused) {
-  expect_refused(kProto + "}\x94K\x01h\x00s."s,
-                 "at offset 6: BINGET: expected a dict to stand in one place only", ErrorCode::kUnsupported);
-  expect_refused(kProto + "}(K\x01}\x94K\x02h\x00u."s, "expected a dict to stand in one place only",
-                 ErrorCode::kUnsupported);
+  expect_bad_pickle(kProto + "}\x94K\x01h\x00s."s,
+                    "at offset 6: BINGET: expected a dict to stand in one place only",
+                    ErrorCode::kUnsupported);
+  expect_bad_pickle(kProto + "}(K\x01}\x94K\x02h\x00u."s, "expected a dict to stand in one place only",
+                    ErrorCode::kUnsupported);
 }
 
 TEST(Pickle, StackMisuse) {
-  expect_refused(kProto + ".", "STOP: expected one value on the stack, got 0 and 0 open marks");
-  expect_refused(kProto + "K\x01K\x02.", "STOP: expected one value on the stack, got 2");
-  expect_refused(kProto + "K\x01(.", "got 1 and 1 open marks");
-  expect_refused(kProto + "K\x01.x",
-                 "at offset 4: expected the end of the file after STOP, got 1 more bytes");
-  expect_refused(kProto + "s.", "SETITEM: expected a dict, a key and a value");
-  expect_refused(kProto + "K\x01K\x01K\x01s.", "SETITEM: expected a dict, a key and a value");
-  expect_refused(kProto + "}(K\x01K\x02s.", "SETITEM: expected a dict, a key and a value");
-  expect_refused(kProto + "}u.", "SETITEMS: expected a mark on the stack");
-  expect_refused(kProto + "(K\x01K\x02u.", "SETITEMS: expected a dict below the mark");
-  expect_refused(kProto + "K\x01(K\x01K\x02u.", "SETITEMS: expected a dict below the mark");
-  expect_refused(kProto + "}((K\x01K\x02u.", "SETITEMS: expected a dict below the mark");
-  expect_refused(kProto + "}(K\x01u.", "got an odd number of values");
-  expect_refused(kProto + "}}K\x01s.", "expected a str, bytes or an int as a key, got a dict");
+  expect_bad_pickle(kProto + ".", "STOP: expected one value on the stack, got 0 and 0 open marks");
+  expect_bad_pickle(kProto + "K\x01K\x02.", "STOP: expected one value on the stack, got 2");
+  expect_bad_pickle(kProto + "K\x01(.", "got 1 and 1 open marks");
+  expect_bad_pickle(kProto + "K\x01.x",
+                    "at offset 4: expected the end of the file after STOP, got 1 more bytes");
+  expect_bad_pickle(kProto + "s.", "SETITEM: expected a dict, a key and a value");
+  expect_bad_pickle(kProto + "K\x01K\x01K\x01s.", "SETITEM: expected a dict, a key and a value");
+  expect_bad_pickle(kProto + "}(K\x01K\x02s.", "SETITEM: expected a dict, a key and a value");
+  expect_bad_pickle(kProto + "}u.", "SETITEMS: expected a mark on the stack");
+  expect_bad_pickle(kProto + "(K\x01K\x02u.", "SETITEMS: expected a dict below the mark");
+  expect_bad_pickle(kProto + "K\x01(K\x01K\x02u.", "SETITEMS: expected a dict below the mark");
+  expect_bad_pickle(kProto + "}((K\x01K\x02u.", "SETITEMS: expected a dict below the mark");
+  expect_bad_pickle(kProto + "}(K\x01u.", "got an odd number of values");
+  expect_bad_pickle(kProto + "}}K\x01s.", "expected a str, bytes or an int as a key, got a dict");
 }
 
 TEST(Pickle, SizeAndDepthAreBounded) {
   std::string deep = kProto;
   for (int level = 0; level < 17; ++level) deep += "}K\x01";
   deep += "K\x01" + std::string(17, 's') + ".";
-  expect_refused(deep, "SETITEM: expected at most 16 levels of values in each other, got more");
+  expect_bad_pickle(deep, "SETITEM: expected at most 16 levels of values in each other, got more");
   std::string million = kProto;
   for (int level = 0; level < 1'000'000; ++level) million += "}K\x01";
-  expect_refused(million + ".", "expected at most 1048576 values, got more");
-  expect_refused(kProto + std::string(2'000'000, '}') + ".", "expected at most 1048576 values, got more");
-  expect_refused(kProto + std::string(2'000'000, '(') + ".",
-                 "MARK: expected at most 1048576 open marks, got more");
+  expect_bad_pickle(million + ".", "expected at most 1048576 values, got more");
+  expect_bad_pickle(kProto + std::string(2'000'000, '}') + ".", "expected at most 1048576 values, got more");
+  expect_bad_pickle(kProto + std::string(2'000'000, '(') + ".",
+                    "MARK: expected at most 1048576 open marks, got more");
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::span<const std::byte> bytes_of(std::string_view text) {
+std::span<const std::byte> view_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
@@ -19,8 +19,8 @@ TEST(SaveSafetensors, WritesTheFormatByteForByte) {
   const test::TemporaryFolder folder;
   const fs::path path = folder.path() / "x.safetensors";
   save_safetensors(path,
-                   std::vector<TensorToSave>{{"b", DType::kU8, {3}, bytes_of("xyz")},
-                                             {"a", DType::kF16, {}, bytes_of("12")}},
+                   std::vector<TensorToSave>{{"b", DType::kU8, {3}, view_of("xyz")},
+                                             {"a", DType::kF16, {}, view_of("12")}},
                    {{"format", "pt"}});
   const std::string header =
       R"({"__metadata__":{"format":"pt"},"b":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},)"
@@ -41,9 +41,9 @@ TEST(SaveSafetensors, ReadsBackEveryDtypeAndShape) {
     const DType value = *dtype_from_name(dtype);
     const auto n_bytes = static_cast<std::size_t>(24 * dtype_bytes(value));
     tensors.push_back(
-        {fmt::format("\xc3\xbc \"{}\"\n", dtype), value, {2, 3, 4}, bytes_of(data).first(n_bytes)});
+        {fmt::format("\xc3\xbc \"{}\"\n", dtype), value, {2, 3, 4}, view_of(data).first(n_bytes)});
   }
-  tensors.push_back({"scalar", DType::kF32, {}, bytes_of(data).first(4)});
+  tensors.push_back({"scalar", DType::kF32, {}, view_of(data).first(4)});
   tensors.push_back({"empty", DType::kF32, {0, 5}, {}});
   save_safetensors(path, tensors, {{"key", "value \xe6\xbc\xa2"}});
   const SafetensorsFile file(path);
@@ -78,9 +78,9 @@ TEST(SaveSafetensors, CopiesAGoldenFile) {
 
 TEST(SafetensorsWriter, WritesTheSameFileTensorByTensor) {
   const test::TemporaryFolder folder;
-  const std::vector<TensorToSave> tensors = {{"b", DType::kU8, {3}, bytes_of("xyz")},
+  const std::vector<TensorToSave> tensors = {{"b", DType::kU8, {3}, view_of("xyz")},
                                              {"empty", DType::kF32, {0, 5}, {}},
-                                             {"a", DType::kF16, {2}, bytes_of("1234")}};
+                                             {"a", DType::kF16, {2}, view_of("1234")}};
   save_safetensors(folder.path() / "whole", tensors, {{"format", "pt"}});
   std::vector<TensorToSave> planned = tensors;
   for (TensorToSave& tensor : planned) tensor.bytes = {};
@@ -97,9 +97,9 @@ TEST(SafetensorsWriter, RefusesBytesThatAreNotAsPlanned) {
   {
     SafetensorsWriter writer(path, {{"a", DType::kF16, {2}, {}}});
     test::expect_error(ErrorCode::kInvalidArgument, "tensor \"a\": expected the bytes of (2) of F16, got 3",
-                       [&] { writer.write(bytes_of("123")); });
+                       [&] { writer.write(view_of("123")); });
     test::expect_error(ErrorCode::kInternal, "n_written_", [&] { writer.commit(); });
-    writer.write(bytes_of("1234"));
+    writer.write(view_of("1234"));
     test::expect_error(ErrorCode::kInternal, "n_written_", [&] { writer.write({}); });
   }
   EXPECT_FALSE(fs::exists(path));
@@ -128,12 +128,12 @@ TEST(SaveSafetensors, RefusesWhatNobodyCouldRead) {
                        [&] { save_safetensors(path, tensors, metadata); });
     EXPECT_FALSE(fs::exists(path));
   };
-  const TensorToSave good{"a", DType::kU8, {3}, bytes_of("xyz")};
+  const TensorToSave good{"a", DType::kU8, {3}, view_of("xyz")};
   expect_fault("tensor \"a\": expected a name that is not taken", {good, good});
-  expect_fault("expected a name that is not reserved", {{"__metadata__", DType::kU8, {3}, bytes_of("xyz")}});
-  expect_fault("tensor \"\\xff\": expected a name in UTF-8", {{"\xff", DType::kU8, {3}, bytes_of("xyz")}});
-  expect_fault("expected the bytes of (2) of U8, got 3", {{"a", DType::kU8, {2}, bytes_of("xyz")}});
-  expect_fault("expected the bytes of (-1) of U8, got 3", {{"a", DType::kU8, {-1}, bytes_of("xyz")}});
+  expect_fault("expected a name that is not reserved", {{"__metadata__", DType::kU8, {3}, view_of("xyz")}});
+  expect_fault("tensor \"\\xff\": expected a name in UTF-8", {{"\xff", DType::kU8, {3}, view_of("xyz")}});
+  expect_fault("expected the bytes of (2) of U8, got 3", {{"a", DType::kU8, {2}, view_of("xyz")}});
+  expect_fault("expected the bytes of (-1) of U8, got 3", {{"a", DType::kU8, {-1}, view_of("xyz")}});
   expect_fault("expected the bytes of", {{"a", DType::kU8, {int64_t{1} << 62, 4}, {}}});
   expect_fault("metadata \"key\": expected UTF-8", {good}, {{"key", "\xff"}});
 }

@@ -169,8 +169,8 @@ std::string one_tensor(const TorchWindow& window, const std::string& storage) {
   return torch_zip(torch_dict(torch_str("x") + torch_tensor(window), true), std::vector{storage});
 }
 
-void expect_refused(const std::string& bytes, std::string_view message,
-                    ErrorCode code = ErrorCode::kCorruptFile) {
+void expect_bad_file(const std::string& bytes, std::string_view message,
+                     ErrorCode code = ErrorCode::kCorruptFile) {
   const test::TemporaryFolder folder;
   const auto path = folder.write("a.pt", bytes);
   expect_error(code, message, [&] { TorchFile file(path); });
@@ -182,18 +182,18 @@ TEST(TorchFile, StoragesThatDoNotFit) {
   const test::TemporaryFolder folder;
   EXPECT_EQ(
       TorchFile(folder.write("a.pt", one_tensor(window, std::string(16, 'x')))).tensors()[0].n_elements(), 4);
-  expect_refused(one_tensor(window, std::string(15, 'x')),
-                 "\"x\": expected a storage data/0 of 4 elements of F32, got 15 bytes");
-  expect_refused(one_tensor(window, std::string(20, 'x')), "got 20 bytes");
-  expect_refused(one_tensor(window, ""), "got 0 bytes");
-  expect_refused(
+  expect_bad_file(one_tensor(window, std::string(15, 'x')),
+                  "\"x\": expected a storage data/0 of 4 elements of F32, got 15 bytes");
+  expect_bad_file(one_tensor(window, std::string(20, 'x')), "got 20 bytes");
+  expect_bad_file(one_tensor(window, ""), "got 0 bytes");
+  expect_bad_file(
       one_tensor({.storage = "1", .n_storage = 4, .shape = {4}, .strides = {1}}, std::string(16, 'x')),
       "\"x\": expected the storage data/1, got none");
-  expect_refused(one_tensor({.storage = "../data.pkl", .n_storage = 4, .shape = {4}, .strides = {1}},
-                            std::string(16, 'x')),
-                 "expected the storage data/../data.pkl, got none");
-  expect_refused(one_tensor({.n_storage = INT64_MAX, .shape = {4}, .strides = {1}}, std::string(16, 'x')),
-                 "of 9223372036854775807 elements of F32");
+  expect_bad_file(one_tensor({.storage = "../data.pkl", .n_storage = 4, .shape = {4}, .strides = {1}},
+                             std::string(16, 'x')),
+                  "expected the storage data/../data.pkl, got none");
+  expect_bad_file(one_tensor({.n_storage = INT64_MAX, .shape = {4}, .strides = {1}}, std::string(16, 'x')),
+                  "of 9223372036854775807 elements of F32");
 }
 
 TEST(TorchFile, StridedTensorsNeedNoMoreThanTheStorages) {
@@ -201,8 +201,8 @@ TEST(TorchFile, StridedTensorsNeedNoMoreThanTheStorages) {
   std::string items;
   for (int idx = 0; idx < 10; ++idx)
     items += torch_str(std::string(1, static_cast<char>('a' + idx))) + torch_tensor(transposed);
-  expect_refused(torch_zip(torch_dict(items), std::vector{std::string(16384, 'x')}),
-                 "expected strided tensors no larger than all storages together");
+  expect_bad_file(torch_zip(torch_dict(items), std::vector{std::string(16384, 'x')}),
+                  "expected strided tensors no larger than all storages together");
   // A dimension of one element may have any stride.
   const TorchWindow one = {.n_storage = 2, .shape = {2, 1, 1}, .strides = {1, INT64_MAX, INT64_MAX}};
   const test::TemporaryFolder folder;
@@ -215,21 +215,21 @@ TEST(TorchFile, StridedTensorsNeedNoMoreThanTheStorages) {
 
 TEST(TorchFile, ArchivesThatAreNoCheckpoint) {
   const auto zip = [](std::vector<test::ZipMember> members) { return test::zip_bytes(members); };
-  expect_refused(zip({{"word/document.xml", "x"}}),
-                 "expected a member NAME/data.pkl, got a zip file of 1 members", ErrorCode::kUnsupported);
-  expect_refused(zip({{"data.pkl", "x"}}), "expected a member NAME/data.pkl", ErrorCode::kUnsupported);
-  expect_refused(zip({{"a/b/data.pkl", "x"}}), "expected a member NAME/data.pkl", ErrorCode::kUnsupported);
-  expect_refused(zip({{"a/data.pkl", "x"}, {"b/data.pkl", "x"}}),
-                 "expected one data.pkl, got a/data.pkl and b/");
-  expect_refused(zip({{"a/data.pkl", "x"}, {"a/byteorder", "big"}}),
-                 "byteorder: expected \"little\", got \"big\"", ErrorCode::kUnsupported);
-  expect_refused(zip({{"a/data.pkl", "x"}}), "expected a pickle of protocol 2 to 5");
-  expect_refused("", "begins with \"\"");
-  expect_refused("<!DOCTYPE html>",
-                 "expected a zip file as torch.save writes, got one that begins with \"<!DOCTYP");
-  expect_refused("\x80\x02}.", "a file of the older form", ErrorCode::kUnsupported);
-  expect_refused(std::string(257, 'x') + "ustar" + std::string(512, '\0'), "a file of the older form",
-                 ErrorCode::kUnsupported);
+  expect_bad_file(zip({{"word/document.xml", "x"}}),
+                  "expected a member NAME/data.pkl, got a zip file of 1 members", ErrorCode::kUnsupported);
+  expect_bad_file(zip({{"data.pkl", "x"}}), "expected a member NAME/data.pkl", ErrorCode::kUnsupported);
+  expect_bad_file(zip({{"a/b/data.pkl", "x"}}), "expected a member NAME/data.pkl", ErrorCode::kUnsupported);
+  expect_bad_file(zip({{"a/data.pkl", "x"}, {"b/data.pkl", "x"}}),
+                  "expected one data.pkl, got a/data.pkl and b/");
+  expect_bad_file(zip({{"a/data.pkl", "x"}, {"a/byteorder", "big"}}),
+                  "byteorder: expected \"little\", got \"big\"", ErrorCode::kUnsupported);
+  expect_bad_file(zip({{"a/data.pkl", "x"}}), "expected a pickle of protocol 2 to 5");
+  expect_bad_file("", "begins with \"\"");
+  expect_bad_file("<!DOCTYPE html>",
+                  "expected a zip file as torch.save writes, got one that begins with \"<!DOCTYP");
+  expect_bad_file("\x80\x02}.", "a file of the older form", ErrorCode::kUnsupported);
+  expect_bad_file(std::string(257, 'x') + "ustar" + std::string(512, '\0'), "a file of the older form",
+                  ErrorCode::kUnsupported);
 }
 
 TEST(TorchFile, ADamagedStorageIsFoundByCheckContent) {

@@ -25,15 +25,15 @@ std::string with_entry(const std::string& opcodes) {
   return torch_dict(torch_str("model_state_dict") + torch_dict(torch_str("x") + opcodes, true));
 }
 
-void expect_refused(const std::string& opcodes, std::string_view message,
-                    ErrorCode code = ErrorCode::kCorruptFile) {
+void expect_bad_state(const std::string& opcodes, std::string_view message,
+                      ErrorCode code = ErrorCode::kCorruptFile) {
   test::expect_error(code, message, [&] { read(opcodes); });
   test::expect_error(code, "a.pt: ", [&] { read(opcodes); });
 }
 
 void expect_window_refused(const TorchWindow& window, std::string_view message,
                            ErrorCode code = ErrorCode::kCorruptFile) {
-  expect_refused(with_entry(torch_tensor(window)), message, code);
+  expect_bad_state(with_entry(torch_tensor(window)), message, code);
 }
 
 TEST(TorchState, ReadsATensor) {
@@ -92,8 +92,8 @@ TEST(TorchState, ModelArgsBecomeAConfig) {
   EXPECT_EQ(*state.model_args,
             R"({"bias":false,"block_size":32,"layer_norm_eps":1e-05,"model_type":"lille-130m","n_embd":64,)"
             R"("n_heads":4,"n_kv_heads":4,"n_layers":3,"nested":null,"rope_theta":500.0,"vocab_size":256})");
-  expect_refused(torch_dict(torch_str("model_state_dict") + "}" + torch_str("model_args") + torch_int(3)),
-                 "model_args: expected a dict, got an int");
+  expect_bad_state(torch_dict(torch_str("model_state_dict") + "}" + torch_str("model_args") + torch_int(3)),
+                   "model_args: expected a dict, got an int");
 }
 
 TEST(TorchState, TheRestOfACheckpointIsDataOnly) {
@@ -111,7 +111,7 @@ TEST(TorchState, TheRestOfACheckpointIsDataOnly) {
 
 TEST(TorchState, OnlyTheNamesOfWeightsAreImported) {
   const auto refused = [](const std::string& opcodes, std::string_view message) {
-    expect_refused(opcodes, message, ErrorCode::kUnsupported);
+    expect_bad_state(opcodes, message, ErrorCode::kUnsupported);
   };
   refused("cos\nsystem\n" + torch_str("true") + "\x85R",
           "GLOBAL: expected a name that weights need, got os.system");
@@ -123,19 +123,19 @@ TEST(TorchState, OnlyTheNamesOfWeightsAreImported) {
   refused("ctorch\nFloatStorage.__init__\n", "got torch.FloatStorage.__init__");
   refused("ccollections\nOrderedDict.update\n", "got collections.OrderedDict.update");
   refused("c\n\n", "got .");
-  expect_refused("cos\nsystem", "GLOBAL: expected a line that ends");
+  expect_bad_state("cos\nsystem", "GLOBAL: expected a line that ends");
 }
 
 TEST(TorchState, OnlyTheirCallsAreKept) {
   const auto refused = [](const std::string& opcodes, std::string_view message) {
-    expect_refused(opcodes, message, ErrorCode::kUnsupported);
+    expect_bad_state(opcodes, message, ErrorCode::kUnsupported);
   };
   refused("ccollections\nOrderedDict\n" + torch_int(1) + "\x85R",
           "REDUCE: expected collections.OrderedDict without arguments, got 1");
   refused("ctorch\nFloatStorage\n)R", "REDUCE: expected torch.FloatStorage as a name only, got a call");
   refused(torch_int(1) + ")R", "REDUCE: expected a call of a name that weights need, got one of an int");
   refused(torch_tensor(kWindow) + ")R", "got one of an object");
-  expect_refused("ccollections\nOrderedDict\n]R", "REDUCE: expected a tuple of arguments, got a list");
+  expect_bad_state("ccollections\nOrderedDict\n]R", "REDUCE: expected a tuple of arguments, got a list");
   refused("}}b", "BUILD: expected an OrderedDict to set attributes on, got a dict");
   refused("]}b", "BUILD: expected an OrderedDict to set attributes on, got a list");
   refused("}b", "BUILD: expected an OrderedDict to set attributes on, got nothing");
@@ -150,8 +150,8 @@ TEST(TorchState, OnlyTheirCallsAreKept) {
 
 TEST(TorchState, NothingStandsInItself) {
   const auto refused = [](const std::string& opcodes) {
-    expect_refused(opcodes, "to be filled before it is put into another value or itself",
-                   ErrorCode::kUnsupported);
+    expect_bad_state(opcodes, "to be filled before it is put into another value or itself",
+                     ErrorCode::kUnsupported);
   };
   refused("]q\1h\1a");
   refused("}q\1" + torch_int(1) + "h\1s");
@@ -162,35 +162,36 @@ TEST(TorchState, NothingStandsInItself) {
 TEST(TorchState, SizeAndDepthAreBounded) {
   std::string deep;
   for (int level = 0; level < 17; ++level) deep += "]";
-  expect_refused(deep + std::string(16, 'a'), "expected at most 16 levels of values in each other, got more");
-  expect_refused(")" + std::string(17, '\x85'), "TUPLE1: expected at most 16 levels");
-  expect_refused(std::string(2'000'000, ')'), "expected at most 1048576 values, got more");
-  expect_refused("N" + "r"s + test::le(0xffffffff, 4), "LONG_BINPUT: expected a memo index below 1048576");
+  expect_bad_state(deep + std::string(16, 'a'),
+                   "expected at most 16 levels of values in each other, got more");
+  expect_bad_state(")" + std::string(17, '\x85'), "TUPLE1: expected at most 16 levels");
+  expect_bad_state(std::string(2'000'000, ')'), "expected at most 1048576 values, got more");
+  expect_bad_state("N" + "r"s + test::le(0xffffffff, 4), "LONG_BINPUT: expected a memo index below 1048576");
   for (const char* opcode : {"p", "g"})
-    expect_refused("N"s + opcode + "4294967296\n", *opcode == 'p' ? "the opcode PUT" : "the opcode GET",
+    expect_bad_state("N"s + opcode + "4294967296\n", *opcode == 'p' ? "the opcode PUT" : "the opcode GET",
+                     ErrorCode::kUnsupported);
+  expect_bad_state("]q\1" + std::string(4, '\0') + "j" + test::le(0xffffffff, 4), "got the opcode unknown",
                    ErrorCode::kUnsupported);
-  expect_refused("]q\1" + std::string(4, '\0') + "j" + test::le(0xffffffff, 4), "got the opcode unknown",
-                 ErrorCode::kUnsupported);
   std::string many = "]q\1(";
   for (int idx = 0; idx < 1'100'000; ++idx) many += "h\1";
-  expect_refused(many + "e", "expected at most 1048576 values, got more");
+  expect_bad_state(many + "e", "expected at most 1048576 values, got more");
 }
 
 TEST(TorchState, StackMisuse) {
-  expect_refused("a", "APPEND: expected a list and a value");
-  expect_refused("}" + torch_int(1) + "a", "APPEND: expected a list and a value");
-  expect_refused("e", "APPENDS: expected a mark");
-  expect_refused("}(e", "APPENDS: expected a list below the mark");
-  expect_refused("(e", "APPENDS: expected a list below the mark");
-  expect_refused("t", "TUPLE: expected a mark");
-  expect_refused("N\x86", "TUPLE2: expected 2 values on the stack, got 1");
-  expect_refused("N(\x85", "TUPLE1: expected 1 values on the stack, got 0");
-  expect_refused("R", "REDUCE: expected a value on the stack, got none");
-  expect_refused("Q", "BINPERSID: expected a value on the stack, got none");
-  expect_refused("\x93", "STACK_GLOBAL: expected a value on the stack, got none");
-  expect_refused("NN\x93", "STACK_GLOBAL: expected two strs on the stack, got None and None");
-  expect_refused("}NNs", "expected a str, bytes or an int as a key, got None");
-  expect_refused("Gabc", "BINFLOAT: expected 8 more bytes, got 4. Hint: the file is cut off");
+  expect_bad_state("a", "APPEND: expected a list and a value");
+  expect_bad_state("}" + torch_int(1) + "a", "APPEND: expected a list and a value");
+  expect_bad_state("e", "APPENDS: expected a mark");
+  expect_bad_state("}(e", "APPENDS: expected a list below the mark");
+  expect_bad_state("(e", "APPENDS: expected a list below the mark");
+  expect_bad_state("t", "TUPLE: expected a mark");
+  expect_bad_state("N\x86", "TUPLE2: expected 2 values on the stack, got 1");
+  expect_bad_state("N(\x85", "TUPLE1: expected 1 values on the stack, got 0");
+  expect_bad_state("R", "REDUCE: expected a value on the stack, got none");
+  expect_bad_state("Q", "BINPERSID: expected a value on the stack, got none");
+  expect_bad_state("\x93", "STACK_GLOBAL: expected a value on the stack, got none");
+  expect_bad_state("NN\x93", "STACK_GLOBAL: expected two strs on the stack, got None and None");
+  expect_bad_state("}NNs", "expected a str, bytes or an int as a key, got None");
+  expect_bad_state("Gabc", "BINFLOAT: expected 8 more bytes, got 4. Hint: the file is cut off");
 }
 
 TEST(TorchState, WindowsOutsideTheirStorage) {
@@ -221,32 +222,33 @@ TEST(TorchState, WindowsOutsideTheirStorage) {
 }
 
 TEST(TorchState, EntriesThatAreNoTensor) {
-  expect_refused(with_entry(torch_int(3)), "\"x\": expected a tensor, got an int", ErrorCode::kUnsupported);
-  expect_refused(with_entry("]"), "\"x\": expected a tensor, got a list", ErrorCode::kUnsupported);
+  expect_bad_state(with_entry(torch_int(3)), "\"x\": expected a tensor, got an int", ErrorCode::kUnsupported);
+  expect_bad_state(with_entry("]"), "\"x\": expected a tensor, got a list", ErrorCode::kUnsupported);
   const std::string build = "ctorch._utils\n_rebuild_tensor_v2\n";
-  expect_refused(with_entry(build + ")R"), "got 0 of the four");
-  expect_refused(with_entry(build + "(NNNNtR"), "expected a storage, got None");
-  expect_refused(with_entry(build + "(NQNNNtR"), "expected ('storage', class, key, location");
-  expect_refused(with_entry("ctorch._utils\n_rebuild_parameter\n)R"),
-                 "expected a parameter of a tensor, got none");
+  expect_bad_state(with_entry(build + ")R"), "got 0 of the four");
+  expect_bad_state(with_entry(build + "(NNNNtR"), "expected a storage, got None");
+  expect_bad_state(with_entry(build + "(NQNNNtR"), "expected ('storage', class, key, location");
+  expect_bad_state(with_entry("ctorch._utils\n_rebuild_parameter\n)R"),
+                   "expected a parameter of a tensor, got none");
   const std::string storage = "(" + torch_str("storage") + "ccollections\nOrderedDict\n" + torch_str("0") +
                               torch_str("cpu") + torch_int(6) + "tQ";
-  expect_refused(with_entry(build + "(" + storage + "NNNtR"),
-                 "expected a class of storages of torch, got OrderedDict");
-  expect_refused(torch_dict(torch_str("model_state_dict") + torch_dict(torch_int(1) + torch_tensor(kWindow))),
-                 "model_state_dict: expected names as keys, got an int");
+  expect_bad_state(with_entry(build + "(" + storage + "NNNtR"),
+                   "expected a class of storages of torch, got OrderedDict");
+  expect_bad_state(
+      torch_dict(torch_str("model_state_dict") + torch_dict(torch_int(1) + torch_tensor(kWindow))),
+      "model_state_dict: expected names as keys, got an int");
 }
 
 TEST(TorchState, FilesWithoutAStateDict) {
-  expect_refused("N", "expected a dict with model_state_dict, got None", ErrorCode::kUnsupported);
-  expect_refused(torch_tensor(kWindow), "expected a dict with model_state_dict, got an object",
-                 ErrorCode::kUnsupported);
-  expect_refused("}", "got one with the keys none", ErrorCode::kUnsupported);
-  expect_refused(torch_dict(torch_str("epoch") + torch_int(1) + torch_str("net") + "}"),
-                 "got one with the keys \"epoch\", \"net\". Hint: save model.state_dict() under that key",
-                 ErrorCode::kUnsupported);
-  expect_refused(torch_dict(torch_str("model_state_dict") + "]"),
-                 "model_state_dict: expected a dict, got a list");
+  expect_bad_state("N", "expected a dict with model_state_dict, got None", ErrorCode::kUnsupported);
+  expect_bad_state(torch_tensor(kWindow), "expected a dict with model_state_dict, got an object",
+                   ErrorCode::kUnsupported);
+  expect_bad_state("}", "got one with the keys none", ErrorCode::kUnsupported);
+  expect_bad_state(torch_dict(torch_str("epoch") + torch_int(1) + torch_str("net") + "}"),
+                   "got one with the keys \"epoch\", \"net\". Hint: save model.state_dict() under that key",
+                   ErrorCode::kUnsupported);
+  expect_bad_state(torch_dict(torch_str("model_state_dict") + "]"),
+                   "model_state_dict: expected a dict, got a list");
 }
 
 }  // namespace

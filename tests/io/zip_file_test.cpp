@@ -24,8 +24,8 @@ ZipFile open(const test::TemporaryFolder& folder, const std::string& bytes) {
   return ZipFile(MappedFile(folder.write("a.zip", bytes)));
 }
 
-void expect_refused(const std::string& bytes, std::string_view message,
-                    ErrorCode code = ErrorCode::kCorruptFile) {
+void expect_bad_archive(const std::string& bytes, std::string_view message,
+                        ErrorCode code = ErrorCode::kCorruptFile) {
   const test::TemporaryFolder folder;
   expect_error(code, message, [&] { open(folder, bytes); });
   expect_error(code, "a.zip: ", [&] { open(folder, bytes); });
@@ -79,21 +79,22 @@ TEST(ZipFile, Zip64FieldsOfAMember) {
   const ZipFile zip = open(folder, with_extra(other + le(1, 2) + le(24, 2) + sizes));
   EXPECT_EQ(zip.read_text(*zip.find(name), 6), "pickle");
 
-  expect_refused(with_extra(le(1, 2) + le(20, 2) + sizes.substr(0, 20)), "got a field too short");
-  expect_refused(with_extra(le(1, 2) + le(25, 2) + sizes), "expected an extra field that ends in its header");
-  expect_refused(with_extra(le(1, 2) + le(24, 2) + sizes + le(1, 2) + le(24, 2) + sizes),
-                 "expected one Zip64 field, got two");
-  expect_refused(with_extra(le(1, 2) + le(24, 2) + le(1ull << 63, 8) + le(1ull << 63, 8) + le(0, 8)),
-                 "expected 9223372036854775808 bytes before the directory");
-  expect_refused(with_extra(le(1, 2) + le(24, 2) + le(6, 8) + le(6, 8) + le(~0ull, 8)),
-                 "expected its local header at offset 18446744073709551615");
-  expect_refused(with_extra(""), "expected its local header at offset 4294967295");
+  expect_bad_archive(with_extra(le(1, 2) + le(20, 2) + sizes.substr(0, 20)), "got a field too short");
+  expect_bad_archive(with_extra(le(1, 2) + le(25, 2) + sizes),
+                     "expected an extra field that ends in its header");
+  expect_bad_archive(with_extra(le(1, 2) + le(24, 2) + sizes + le(1, 2) + le(24, 2) + sizes),
+                     "expected one Zip64 field, got two");
+  expect_bad_archive(with_extra(le(1, 2) + le(24, 2) + le(1ull << 63, 8) + le(1ull << 63, 8) + le(0, 8)),
+                     "expected 9223372036854775808 bytes before the directory");
+  expect_bad_archive(with_extra(le(1, 2) + le(24, 2) + le(6, 8) + le(6, 8) + le(~0ull, 8)),
+                     "expected its local header at offset 18446744073709551615");
+  expect_bad_archive(with_extra(""), "expected its local header at offset 4294967295");
 }
 
 TEST(ZipFile, FilesThatAreNoZip) {
-  expect_refused("", "expected a zip file, got 0 bytes");
-  expect_refused(std::string(21, 'x'), "expected a zip file, got 21 bytes");
-  expect_refused(std::string(100'000, 'x'), "expected a zip file with its directory at the end");
+  expect_bad_archive("", "expected a zip file, got 0 bytes");
+  expect_bad_archive(std::string(21, 'x'), "expected a zip file, got 21 bytes");
+  expect_bad_archive(std::string(100'000, 'x'), "expected a zip file with its directory at the end");
 }
 
 TEST(ZipFile, CutOffAnywhere) {
@@ -113,7 +114,7 @@ TEST(ZipFile, EndsThatAreWrong) {
   const std::size_t end64 = locator - 56;
   const auto refused = [&](std::size_t offset, uint64_t value, int n_bytes, std::string_view message,
                            ErrorCode code = ErrorCode::kCorruptFile) {
-    expect_refused(with_number(good, offset, value, n_bytes), message, code);
+    expect_bad_archive(with_number(good, offset, value, n_bytes), message, code);
   };
   refused(end + 10, 4, 2, "expected both ends of the directory to say the same");
   refused(end + 12, 4, 4, "expected both ends of the directory to say the same");
@@ -127,15 +128,17 @@ TEST(ZipFile, EndsThatAreWrong) {
 
   const std::string plain = zip_bytes(kMembers, ZipEnd::kPlain);
   const std::size_t plain_end = plain.size() - 22;
-  expect_refused(with_number(plain, plain_end + 4, 1, 2), "got a part of several", ErrorCode::kUnsupported);
-  expect_refused(with_number(plain, plain_end + 8, 1, 2), "got a part of several", ErrorCode::kUnsupported);
-  expect_refused(with_number(with_number(plain, plain_end + 8, 2, 2), plain_end + 10, 2, 2),
-                 "expected a directory of");
-  expect_refused(with_number(with_number(plain, plain_end + 8, 0xffff, 2), plain_end + 10, 0xffff, 2),
-                 "members in a directory of");
-  expect_refused(with_number(plain, plain_end + 16, 0xffffffff, 4), "expected a directory before offset");
-  expect_refused(with_number(plain, plain_end + 12, 0xffffffff, 4), "expected a directory before offset");
-  expect_refused(with_number(plain, plain_end + 16, 0, 4), "expected the header of a member at offset 0");
+  expect_bad_archive(with_number(plain, plain_end + 4, 1, 2), "got a part of several",
+                     ErrorCode::kUnsupported);
+  expect_bad_archive(with_number(plain, plain_end + 8, 1, 2), "got a part of several",
+                     ErrorCode::kUnsupported);
+  expect_bad_archive(with_number(with_number(plain, plain_end + 8, 2, 2), plain_end + 10, 2, 2),
+                     "expected a directory of");
+  expect_bad_archive(with_number(with_number(plain, plain_end + 8, 0xffff, 2), plain_end + 10, 0xffff, 2),
+                     "members in a directory of");
+  expect_bad_archive(with_number(plain, plain_end + 16, 0xffffffff, 4), "expected a directory before offset");
+  expect_bad_archive(with_number(plain, plain_end + 12, 0xffffffff, 4), "expected a directory before offset");
+  expect_bad_archive(with_number(plain, plain_end + 16, 0, 4), "expected the header of a member at offset 0");
 }
 
 TEST(ZipFile, HeadersThatAreWrong) {
@@ -144,7 +147,7 @@ TEST(ZipFile, HeadersThatAreWrong) {
   const std::size_t local = local_header(good, "toy/data.pkl");
   const auto refused = [&](std::size_t offset, uint64_t value, int n_bytes, std::string_view message,
                            ErrorCode code = ErrorCode::kCorruptFile) {
-    expect_refused(with_number(good, offset, value, n_bytes), message, code);
+    expect_bad_archive(with_number(good, offset, value, n_bytes), message, code);
   };
   for (const uint64_t flags : {0x809, 0x848, 0x2808})
     refused(entry + 8, flags, 2, "expected no encryption", ErrorCode::kUnsupported);
@@ -171,14 +174,14 @@ TEST(ZipFile, HeadersThatAreWrong) {
 TEST(ZipFile, NamesThatLeadOut) {
   for (const std::string name : {"../data.pkl", "toy/../data.pkl", "toy/..", "/toy/data.pkl", "toy//data",
                                  "./data.pkl", "C:/data.pkl", "toy\\data.pkl", "", "toy/.", "a\nb/.."})
-    expect_refused(zip_bytes(std::vector<ZipMember>{{name, "x"}}), "expected a name inside the archive");
-  expect_refused(zip_bytes(std::vector<ZipMember>{{std::string("a\0b", 3), "x"}}),
-                 "expected a name inside the archive");
+    expect_bad_archive(zip_bytes(std::vector<ZipMember>{{name, "x"}}), "expected a name inside the archive");
+  expect_bad_archive(zip_bytes(std::vector<ZipMember>{{std::string("a\0b", 3), "x"}}),
+                     "expected a name inside the archive");
 }
 
 TEST(ZipFile, ANameTwice) {
-  expect_refused(zip_bytes(std::vector<ZipMember>{{"toy/a", "x"}, {"toy/b", "y"}, {"toy/a", "x"}}),
-                 "\"toy/a\": expected each name once, got it twice");
+  expect_bad_archive(zip_bytes(std::vector<ZipMember>{{"toy/a", "x"}, {"toy/b", "y"}, {"toy/a", "x"}}),
+                     "\"toy/a\": expected each name once, got it twice");
 }
 
 TEST(ZipFile, MembersThatOverlap) {
@@ -186,17 +189,17 @@ TEST(ZipFile, MembersThatOverlap) {
   std::string bytes = zip_bytes(std::vector<ZipMember>{{"toy/a", "x"}, {"toy/b", "y"}});
   const std::size_t entry = directory_header(bytes, "toy/a");
   bytes = with_number(with_number(bytes, entry + 20, 40, 4), entry + 24, 40, 4);
-  expect_refused(bytes, "\"toy/b\": expected it to begin after the end of \"toy/a\"");
+  expect_bad_archive(bytes, "\"toy/b\": expected it to begin after the end of \"toy/a\"");
 }
 
 TEST(ZipFile, BombsAreRefused) {
   // More than deflate can make.
   std::string bytes = zip_bytes(kMembers);
   bytes = with_number(bytes, directory_header(bytes, "toy/long") + 24, 0xfffffff0, 4);
-  expect_refused(bytes, "expected at most 1032 times its");
+  expect_bad_archive(bytes, "expected at most 1032 times its");
   // As much as deflate can make: a hundred megabytes in a tenth of one.
-  expect_refused(zip_bytes(std::vector<ZipMember>{{"toy/zeros", std::string(100'000'000, '\0'), true}}),
-                 "expected members of at most");
+  expect_bad_archive(zip_bytes(std::vector<ZipMember>{{"toy/zeros", std::string(100'000'000, '\0'), true}}),
+                     "expected members of at most");
   // The true length is another than the directory says.
   for (const uint64_t n_bytes : {99'999, 100'001}) {
     bytes = zip_bytes(kMembers);
