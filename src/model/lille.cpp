@@ -42,10 +42,10 @@ void Attention::forward(Pass& pass, ops::Rows out, ops::Rows x) const {
 void MLP::forward(Pass& pass, ops::Rows out, ops::Rows x) const {
   Workspace& ws = pass.workspace;
   ops::rms_norm(pass.device, ws.ffn_normed, x, norm, pass.args.layer_norm_eps);  // (n_rows, n_embd)
-  gate_proj.forward(pass.device, ws.gate, ws.ffn_normed);                        // (n_rows, hidden_dim)
-  up_proj.forward(pass.device, ws.up, ws.ffn_normed);                            // (n_rows, hidden_dim)
-  ops::swiglu(pass.device, ws.gate, ws.gate, ws.up);                             // (n_rows, hidden_dim)
-  down_proj.forward(pass.device, out, ws.gate);                                  // (n_rows, n_embd)
+  Linear::forward_both(pass.device, gate_proj, ws.gate, up_proj, ws.up,
+                       ws.ffn_normed);                // (n_rows, hidden_dim)
+  ops::swiglu(pass.device, ws.gate, ws.gate, ws.up);  // (n_rows, hidden_dim)
+  down_proj.forward(pass.device, out, ws.gate);       // (n_rows, n_embd)
 }
 
 void Block::forward(Pass& pass, ops::Rows x) const {

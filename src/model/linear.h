@@ -31,11 +31,35 @@ struct Linear {
   std::shared_ptr<const LinearAdapter> adapter;
 
   void forward(ops::Device& device, ops::Rows out, ops::Rows x) const {
+    std::vector<ops::Product> products;
+    add_products(products, out);
+    ops::linear(device, products, x);
+    finish(device, out, x);
+  }
+  /// forward of two layers that read the same x, at once.
+  static void forward_both(ops::Device& device, const Linear& a, ops::Rows a_out, const Linear& b,
+                           ops::Rows b_out, ops::Rows x) {
+    std::vector<ops::Product> products;
+    a.add_products(products, a_out);
+    b.add_products(products, b_out);
+    ops::linear(device, products, x);
+    a.finish(device, a_out, x);
+    b.finish(device, b_out, x);
+  }
+
+ private:
+  void add_products(std::vector<ops::Product>& products, ops::Rows out) const {
     int64_t n_done = 0;
     for (const LinearPart& part : parts) {
-      const ops::Rows outputs = out.columns(n_done, part.weight.n_out);
-      ops::linear(device, outputs, x, part.weight);
-      if (part.permuted_head_dim != 0) ops::unpermute_heads(device, outputs, part.permuted_head_dim);
+      products.push_back({out.columns(n_done, part.weight.n_out), &part.weight});
+      n_done += part.weight.n_out;
+    }
+  }
+  void finish(ops::Device& device, ops::Rows out, ops::Rows x) const {
+    int64_t n_done = 0;
+    for (const LinearPart& part : parts) {
+      if (part.permuted_head_dim != 0)
+        ops::unpermute_heads(device, out.columns(n_done, part.weight.n_out), part.permuted_head_dim);
       n_done += part.weight.n_out;
     }
     if (adapter) adapter->add_to(device, out, x);

@@ -93,7 +93,7 @@ void scaled_dot_product_attention(Device& device, Rows out, Rows queries, std::s
                               .scale = scale});
   };
   const int64_t n_tasks = queries.n_rows * shape.n_kv_heads;
-  if (2 * n_keys_total * shape.n_head * shape.head_dim < 2 * kMinParallelWork) {
+  if (2 * n_keys_total * shape.n_head * shape.head_dim < kMinParallelWork / 2) {
     for (int64_t task_idx = 0; task_idx < n_tasks; ++task_idx) attend(task_idx, 0);
   } else {
     device.pool.run(n_tasks, attend);

@@ -7,6 +7,7 @@
 #include "base/aligned_buffer.h"
 #include "base/thread_pool.h"
 #include "kernels/kernel_table.h"
+#include "ops/read_order.h"
 
 namespace lille::ops {
 
@@ -42,6 +43,7 @@ struct Device {
   bool exact = true;
   Q8Buffer q8 = {};
   AlignedBuffer<std::byte> bf16 = {};  ///< Rows of activations that are rounded to bfloat16; linear grows it.
+  ReadOrder read_order = {};           ///< Of the weights of linear.
 };
 
 }  // namespace lille::ops

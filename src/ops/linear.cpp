@@ -15,15 +15,49 @@ constexpr int64_t kOutTile = 16;
 /// Rows of activations in bfloat16 begin at multiples of this many elements.
 constexpr int64_t kBf16Padding = 32;
 
+/// Steps of a task that is worth claiming. The threads have run long before.
+constexpr int64_t kMinTaskWork = 20 * 1024;
+
+using Products = std::span<const Product>;
+
 /// Outputs for each task: enough tasks that a thread held up by others on its core does not hold up the rest,
 /// none so small that claiming it costs more than computing it.
-int64_t outs_per_task(int64_t n_rows, const kernels::WeightMatrix& weight, int64_t n_threads) noexcept {
-  const int64_t work_per_out = std::max<int64_t>(1, n_rows * weight.n_in);
-  const int64_t outs_worth_a_task = (kMinParallelWork + work_per_out - 1) / work_per_out;
+int64_t outs_per_task(int64_t n_rows, Products products, int64_t n_threads) noexcept {
+  const int64_t work_per_out = std::max<int64_t>(1, n_rows * products[0].weight->n_in);
+  const int64_t outs_worth_a_task = (kMinTaskWork + work_per_out - 1) / work_per_out;
+  int64_t n_out = 0;
+  for (const Product& product : products) n_out += product.weight->n_out;
   const int64_t n_ranges = 8 * n_threads;
-  const int64_t even_share = (weight.n_out + n_ranges - 1) / n_ranges;
+  const int64_t even_share = (n_out + n_ranges - 1) / n_ranges;
   return (std::max(outs_worth_a_task, even_share) + kOutTile - 1) / kOutTile * kOutTile;
 }
+
+/// The tasks of a job: the outputs of one product after the other, outs_per_task() at a time.
+class OutRanges {
+ public:
+  OutRanges(int64_t n_rows, Products products, int64_t n_threads)
+      : products_(products), n_outs_(outs_per_task(n_rows, products, n_threads)) {
+    for (const Product& product : products) n_tasks_ += tasks_of(product);
+  }
+
+  int64_t n_tasks() const noexcept { return n_tasks_; }
+  /// use(product, out_begin, out_end)
+  template <typename Use>
+  auto with(int64_t task_idx, Use use) const {
+    const Product* product = products_.data();
+    for (; task_idx >= tasks_of(*product); ++product) task_idx -= tasks_of(*product);
+    return use(*product, task_idx * n_outs_, std::min(product->weight->n_out, (task_idx + 1) * n_outs_));
+  }
+
+ private:
+  int64_t tasks_of(const Product& product) const noexcept {
+    return (product.weight->n_out + n_outs_ - 1) / n_outs_;
+  }
+
+  Products products_;
+  int64_t n_outs_;
+  int64_t n_tasks_ = 0;
+};
 
 void grow_scratch(Device& device, int64_t n_floats) {
   device.scratch.resize(static_cast<std::size_t>(device.pool.n_threads()));
@@ -58,35 +92,54 @@ kernels::Q8Rows quantize(Device& device, Rows x, int64_t group_size) {
   return rows;
 }
 
-// Calls multiply(out_begin, out_end, scratch) for ranges of outputs, on all threads.
+// Where the threads' shares begin among the weights.
+ThreadPool::Ahead shares_of(const OutRanges& ranges, int64_t n_shares) {
+  ThreadPool::Ahead begins = {};
+  for (int64_t idx = 0; idx < n_shares; ++idx) {
+    const int64_t task_idx = ThreadPool::share_begin(ranges.n_tasks(), idx, n_shares);
+    begins[static_cast<std::size_t>(idx)] = ranges.with(task_idx, [](const Product& product, int64_t out,
+                                                                     int64_t) {
+      return static_cast<const std::byte*>(product.weight->data) + out * kernels::row_bytes(*product.weight);
+    });
+  }
+  return begins;
+}
+
+// Calls multiply(product, out_begin, out_end, scratch) for ranges of outputs, on all threads.
 template <typename Multiply>
-void for_out_ranges(Device& device, int64_t n_rows, const kernels::WeightMatrix& weight, Multiply multiply) {
-  const int64_t n_outs = outs_per_task(n_rows, weight, device.pool.n_threads());
-  device.pool.run((weight.n_out + n_outs - 1) / n_outs, [&](int64_t task_idx, int64_t thread_idx) {
-    const int64_t begin = task_idx * n_outs;
-    multiply(begin, std::min(weight.n_out, begin + n_outs),
-             device.scratch[static_cast<std::size_t>(thread_idx)].data());
-  });
+void for_out_ranges(Device& device, int64_t n_rows, Products products, Multiply multiply) {
+  const OutRanges ranges(n_rows, products, device.pool.n_threads());
+  const ThreadPool::Ahead next = device.read_order.after(shares_of(ranges, device.pool.n_shares()));
+  device.pool.run(
+      ranges.n_tasks(),
+      [&](int64_t task_idx, int64_t thread_idx) {
+        float* scratch = device.scratch[static_cast<std::size_t>(thread_idx)].data();
+        ranges.with(task_idx, [&](const Product& product, int64_t begin, int64_t end) {
+          multiply(product, begin, end, scratch);
+        });
+      },
+      next);
 }
 
-void linear_exact(Device& device, Rows out, Rows x, const kernels::WeightMatrix& weight) {
-  grow_scratch(device, device.kernels.matmul_scratch_floats(weight.n_in));
-  for_out_ranges(device, x.n_rows, weight, [&](int64_t begin, int64_t end, float* scratch) {
-    device.kernels.matmul({.out = out.data,
-                           .out_stride = out.stride,
-                           .x = x.data,
-                           .x_stride = x.stride,
-                           .n_rows = x.n_rows,
-                           .weight = weight,
-                           .out_begin = begin,
-                           .out_end = end,
-                           .scratch = scratch});
-  });
+void linear_exact(Device& device, Products products, Rows x) {
+  grow_scratch(device, device.kernels.matmul_scratch_floats(x.n_cols));
+  for_out_ranges(device, x.n_rows, products,
+                 [&](const Product& product, int64_t begin, int64_t end, float* scratch) {
+                   device.kernels.matmul({.out = product.out.data,
+                                          .out_stride = product.out.stride,
+                                          .x = x.data,
+                                          .x_stride = x.stride,
+                                          .n_rows = x.n_rows,
+                                          .weight = *product.weight,
+                                          .out_begin = begin,
+                                          .out_end = end,
+                                          .scratch = scratch});
+                 });
 }
 
-void linear_bf16(Device& device, Rows out, Rows x, const kernels::WeightMatrix& weight) {
+void linear_bf16(Device& device, Products products, Rows x) {
   const kernels::Bf16Kernels& kernels = device.kernels.bf16;
-  grow_scratch(device, device.kernels.matmul_scratch_floats(weight.n_in));
+  grow_scratch(device, device.kernels.matmul_scratch_floats(x.n_cols));
   // Whole vectors: one that lies in two lines of the cache is read twice.
   const int64_t stride = (x.n_cols + kBf16Padding - 1) / kBf16Padding * kBf16Padding;
   const auto n_bytes = static_cast<std::size_t>(x.n_rows * stride * kernels.x_bytes);
@@ -96,44 +149,76 @@ void linear_bf16(Device& device, Rows out, Rows x, const kernels::WeightMatrix& 
     for (int64_t row = begin; row < end; ++row)
       kernels.round(rounded + row * stride * kernels.x_bytes, x.row(row), x.n_cols);
   });
-  for_out_ranges(device, x.n_rows, weight, [&](int64_t begin, int64_t end, float* scratch) {
-    kernels.matmul({.out = out.data,
-                    .out_stride = out.stride,
-                    .x = rounded,
-                    .x_stride = stride,
-                    .n_rows = x.n_rows,
-                    .weight = weight,
-                    .out_begin = begin,
-                    .out_end = end,
-                    .scratch = scratch});
-  });
+  for_out_ranges(device, x.n_rows, products,
+                 [&](const Product& product, int64_t begin, int64_t end, float* scratch) {
+                   kernels.matmul({.out = product.out.data,
+                                   .out_stride = product.out.stride,
+                                   .x = rounded,
+                                   .x_stride = stride,
+                                   .n_rows = x.n_rows,
+                                   .weight = *product.weight,
+                                   .out_begin = begin,
+                                   .out_end = end,
+                                   .scratch = scratch});
+                 });
 }
 
-void linear_q8(Device& device, Rows out, Rows x, const kernels::WeightMatrix& weight) {
-  grow_scratch(device, device.kernels.matmul_q8_scratch_floats(weight.n_in));
-  const kernels::Q8Rows rows = quantize(device, x, kernels::group_size_of(weight));
-  for_out_ranges(device, x.n_rows, weight, [&](int64_t begin, int64_t end, float* scratch) {
-    device.kernels.matmul_q8({.out = out.data,
-                              .out_stride = out.stride,
-                              .x = rows,
-                              .n_rows = x.n_rows,
-                              .weight = weight,
-                              .out_begin = begin,
-                              .out_end = end,
-                              .scratch = scratch});
-  });
+void linear_q8(Device& device, Products products, Rows x) {
+  grow_scratch(device, device.kernels.matmul_q8_scratch_floats(x.n_cols));
+  const kernels::Q8Rows rows = quantize(device, x, kernels::group_size_of(*products[0].weight));
+  for_out_ranges(device, x.n_rows, products,
+                 [&](const Product& product, int64_t begin, int64_t end, float* scratch) {
+                   device.kernels.matmul_q8({.out = product.out.data,
+                                             .out_stride = product.out.stride,
+                                             .x = rows,
+                                             .n_rows = x.n_rows,
+                                             .weight = *product.weight,
+                                             .out_begin = begin,
+                                             .out_end = end,
+                                             .scratch = scratch});
+                 });
+}
+
+// What x has to be for a matrix.
+struct XForm {
+  enum Kind { kFloat, kBf16, kQ8 } kind = kFloat;
+  int64_t group_size = 0;  // Of kQ8.
+
+  bool operator==(const XForm&) const = default;
+};
+
+XForm form_for(const Device& device, const kernels::WeightMatrix& weight) {
+  if (device.exact) return {};
+  if (kernels::takes_q8(weight.kind)) return {XForm::kQ8, kernels::group_size_of(weight)};
+  return {weight.kind == kernels::WeightKind::kBF16 ? XForm::kBf16 : XForm::kFloat};
 }
 
 }  // namespace
 
-void linear(Device& device, Rows out, Rows x, const kernels::WeightMatrix& weight) {
-  check_rows("linear", "x", x, x.n_rows, weight.n_in);
-  check_rows("linear", "out", out, x.n_rows, weight.n_out);
+void linear(Device& device, Products products, Rows x) {
+  for (const Product& product : products) {
+    check_rows("linear", "x", x, x.n_rows, product.weight->n_in);
+    check_rows("linear", "out", product.out, x.n_rows, product.weight->n_out);
+  }
   if (x.n_rows == 0) return;
-  if (device.exact) return linear_exact(device, out, x, weight);
-  if (kernels::takes_q8(weight.kind)) return linear_q8(device, out, x, weight);
-  if (weight.kind == kernels::WeightKind::kBF16) return linear_bf16(device, out, x, weight);
-  linear_exact(device, out, x, weight);
+  while (!products.empty()) {
+    const XForm form = form_for(device, *products[0].weight);
+    std::size_t n = 1;
+    while (n < products.size() && form_for(device, *products[n].weight) == form) ++n;
+    const Products together = products.first(n);
+    products = products.subspan(n);
+    switch (form.kind) {
+      case XForm::kFloat:
+        linear_exact(device, together, x);
+        break;
+      case XForm::kBf16:
+        linear_bf16(device, together, x);
+        break;
+      case XForm::kQ8:
+        linear_q8(device, together, x);
+        break;
+    }
+  }
 }
 
 }  // namespace lille::ops

@@ -65,6 +65,32 @@ TEST_P(ThreadPoolSizes, WhatTasksWroteIsSeenAfterwards) {
   }
 }
 
+TEST_P(ThreadPoolSizes, SharesFollowEachOther) {
+  const ThreadPool pool(GetParam());
+  const int64_t n_shares = pool.n_shares();
+  EXPECT_GE(n_shares, 1);
+  EXPECT_LE(n_shares, std::min(pool.n_threads(), ThreadPool::kMaxShares));
+  for (const int64_t n_tasks : {0, 1, 5, 64}) {
+    EXPECT_EQ(ThreadPool::share_begin(n_tasks, 0, n_shares), 0);
+    EXPECT_EQ(ThreadPool::share_begin(n_tasks, n_shares, n_shares), n_tasks);
+    for (int64_t idx = 0; idx < n_shares; ++idx)
+      EXPECT_LE(ThreadPool::share_begin(n_tasks, idx, n_shares),
+                ThreadPool::share_begin(n_tasks, idx + 1, n_shares));
+  }
+}
+
+TEST_P(ThreadPoolSizes, NeverReadsWhatIsAhead) {
+  ThreadPool pool(GetParam());
+  ThreadPool::Ahead nowhere;
+  nowhere.fill(reinterpret_cast<const std::byte*>(uintptr_t{4096}));
+  for (int64_t job = 0; job < 50; ++job) {
+    std::atomic<int64_t> n_done{0};
+    pool.run(
+        20, [&](int64_t, int64_t) { n_done.fetch_add(1); }, nowhere);
+    ASSERT_EQ(n_done.load(), 20);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolSizes, ::testing::Values(1, 2, 3, 7, 32));
 
 TEST(ThreadPool, OneThreadAtATimeHasAnIndex) {
@@ -78,6 +104,15 @@ TEST(ThreadPool, OneThreadAtATimeHasAnIndex) {
     mine.store(false);
   });
   EXPECT_EQ(n_clashes.load(), 0);
+}
+
+TEST(ThreadPool, OneThreadTakesTasksInOrder) {
+  ThreadPool pool(1);
+  std::vector<int64_t> order;
+  pool.run(20, [&](int64_t task_idx, int64_t) { order.push_back(task_idx); });
+  std::vector<int64_t> expected(20);
+  std::iota(expected.begin(), expected.end(), 0);
+  EXPECT_EQ(order, expected);
 }
 
 TEST(ThreadPool, UsesItsThreads) {

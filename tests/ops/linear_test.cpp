@@ -86,6 +86,47 @@ TEST_P(Linear, ARowsAnswerDoesNotDependOnTheOthersInBfloat16) {
   }
 }
 
+TEST_P(Linear, ProductsTogetherAreThoseAlone) {
+  const int64_t n_in = 96;
+  std::vector<std::byte> codes(static_cast<std::size_t>(150 * n_in));
+  for (std::size_t idx = 0; idx < codes.size(); ++idx) codes[idx] = static_cast<std::byte>(idx * 37 % 251);
+  const std::vector<float> floats = random_floats(150 * n_in, 3);
+  const auto coded = [&](int64_t n_out, int64_t group_size) {
+    return kernels::WeightMatrix{.kind = kernels::WeightKind::kAffine,
+                                 .data = codes.data(),
+                                 .n_out = n_out,
+                                 .n_in = n_in,
+                                 .bits = 8,
+                                 .scales = floats.data(),
+                                 .biases = floats.data(),
+                                 .scale_kind = kernels::FloatKind::kF32,
+                                 .group_size = group_size};
+  };
+  // Two that share rounded rows, one with other groups, one of floats; none fills whole tasks.
+  const std::vector<kernels::WeightMatrix> weights = {coded(150, 32), coded(17, 32), coded(33, 96),
+                                                      f32_matrix(floats, 21, n_in)};
+  std::vector<float> x = random_floats(3 * n_in, 4);
+  const auto of_all = [&](Device& device, bool together) {
+    device.exact = false;
+    std::vector<std::vector<float>> outs;
+    for (const kernels::WeightMatrix& weight : weights)
+      outs.emplace_back(static_cast<std::size_t>(3 * weight.n_out));
+    std::vector<Product> products;
+    for (std::size_t idx = 0; idx < weights.size(); ++idx)
+      products.push_back({rows_of(outs[idx], 3, weights[idx].n_out), &weights[idx]});
+    if (together) linear(device, products, rows_of(x, 3, n_in));
+    for (const Product& product : products)
+      if (!together) linear(device, product.out, rows_of(x, 3, n_in), *product.weight);
+    std::vector<float> joined;
+    for (const std::vector<float>& out : outs) joined.insert(joined.end(), out.begin(), out.end());
+    return joined;
+  };
+  const std::vector<float> together =
+      expect_same_for_any_threads(table(), [&](Device& device) { return of_all(device, true); });
+  OwnDevice own(table());
+  expect_same_bits(of_all(own.device, false), together, "one by one");
+}
+
 LILLE_FOR_EVERY_TABLE(Linear);
 
 TEST(LinearShapes, AreChecked) {
