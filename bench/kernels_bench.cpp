@@ -1,6 +1,7 @@
 // Speed of the kernels at Lille-130M's shapes, for every table that this machine runs.
 // Usage: kernels_bench --benchmark_filter='matmul/avx512/bf16'
-// matmul names: table/kind/rows:N/threads:N, matmul_q8 the same with activations of 8 bits; GFLOP/s counts 2
+// matmul names: table/kind/rows:N/threads:N, matmul_q8 the same with activations of 8 bits, matmul_bf16 with
+// activations of bfloat16; GFLOP/s counts 2
 // operations a weight and row, GB/s the weights' bytes as they are stored.
 
 #include <benchmark/benchmark.h>
@@ -187,10 +188,14 @@ void register_all() {
       for (const Kind& kind : kKinds)
         for (const int64_t n_rows : {1, 8, 128})
           for (const bool exact : {true, false}) {
-            if (!exact && !kernels::takes_q8(kind.kind)) continue;
+            const bool rounds_to_bf16 = kind.kind == WeightKind::kBF16;
+            if (!exact && !rounds_to_bf16 && !kernels::takes_q8(kind.kind)) continue;
             benchmark::RegisterBenchmark(
-                fmt::format("{}/{}/{}/rows:{}/threads:{}", exact ? "matmul" : "matmul_q8", name, kind.name,
-                            n_rows, n_threads)
+                fmt::format("{}/{}/{}/rows:{}/threads:{}",
+                            exact            ? "matmul"
+                            : rounds_to_bf16 ? "matmul_bf16"
+                                             : "matmul_q8",
+                            name, kind.name, n_rows, n_threads)
                     .c_str(),
                 [=](benchmark::State& state) { run_model(state, *table, kind, n_rows, n_threads, exact); })
                 ->UseRealTime()

@@ -21,7 +21,7 @@ CpuFeatures features_of(const X86Answers& cpu, bool (*request_tiles)() noexcept)
   constexpr uint32_t kAvx512Vnni = (1u << 1) | (1u << 11);                         // VBMI, VNNI
   constexpr uint32_t kAvxVnni = 1u << 4;
   constexpr uint32_t kAvx512Bf16 = 1u << 5;
-  constexpr uint32_t kAmx = (1u << 24) | (1u << 25);  // TILE, INT8
+  constexpr uint32_t kAmx = (1u << 22) | (1u << 24) | (1u << 25);  // BF16, TILE, INT8
   constexpr uint64_t kYmmState = 0x6;
   constexpr uint64_t kZmmState = 0xe6;
   constexpr uint64_t kTileStates = 0x60000;  // the configuration and the tiles

@@ -12,7 +12,7 @@ struct CpuFeatures {
   bool avx512 = false;      ///< avx2 and AVX-512 F, BW, DQ, VL
   bool avx512vnni = false;  ///< avx512 and AVX-512 VBMI, VNNI
   bool avx512bf16 = false;  ///< avx512vnni and AVX-512 BF16
-  bool amx = false;         ///< avx512bf16 and AMX TILE, INT8, which the system lets this process use
+  bool amx = false;         ///< avx512bf16 and AMX TILE, INT8, BF16, which the system lets this process use
   bool neon = false;        ///< Advanced SIMD of ARMv8-A
   bool neondot = false;     ///< the above and its dot product of bytes
   bool neoni8mm = false;    ///< the above and I8MM, with products of signed and unsigned bytes

@@ -62,7 +62,7 @@ struct MatmulArgsOf {
   float* scratch = nullptr;  ///< matmul_scratch_floats(n_in) floats of the calling thread's own.
 };
 using MatmulArgs = MatmulArgsOf<float>;
-/// Rows that Bf16Kernels::round wrote, in the type that the table has for them.
+/// Rows that Bf16Kernels::round wrote, in the type and the order that the table has for them; group by group.
 using MatmulBf16Args = MatmulArgsOf<void>;
 
 /// Columns of activations that share a scale when they are rounded to 8 bits.
@@ -131,15 +131,23 @@ inline constexpr int64_t kPeakFloats = 64;
 /// @return the operations done, a multiplication and an addition counted as two.
 using PeakKernel = int64_t (*)(float* sink, int64_t n_rounds) noexcept;
 
+/// Rows of activations in bfloat16 are n_in elements rounded up to a multiple of this.
+inline constexpr int64_t kBf16Padding = 32;
+
 /// Products of activations that are rounded to bfloat16 with weights of kBF16.
 struct Bf16Kernels {
   /// Bytes of a rounded activation: 2 where the processor multiplies bfloat16 by itself, else 4, the rounded
   /// value as float32.
   int64_t x_bytes;
-  /// Rounds n activations, to nearest, ties to even; NaN stays NaN; subnormal numbers may become zero. `to`
-  /// is aligned for its elements.
-  void (*round)(void* to, const float* x, int64_t n) noexcept;
-  /// KernelTable::matmul over rows that `round` wrote.
+  /// Rows that are rounded together, because they may lie interleaved: one after the other if 1. Groups begin
+  /// at multiples of it; only the last may have fewer. A row alone lies in the order of its columns.
+  int64_t group_rows;
+  /// Rounds n_rows <= group_rows rows of n_in activations, x_stride apart, to nearest, ties to even; NaN
+  /// stays NaN; subnormal numbers may become zero. The group takes n_rows * to_stride elements from `to` on,
+  /// which is on a 64-byte boundary; to_stride is a multiple of kBf16Padding and at least n_in.
+  void (*round)(void* to, int64_t to_stride, const float* x, int64_t x_stride, int64_t n_rows,
+                int64_t n_in) noexcept;
+  /// KernelTable::matmul over groups that `round` wrote; x_stride is its to_stride.
   void (*matmul)(const MatmulBf16Args& args) noexcept;
   PeakKernel peak;  ///< Of the unit that matmul uses; null for the reference.
 };

@@ -30,7 +30,11 @@ extern const Q8Kernels kKernels;
 }  // namespace lille::kernels::avxvnni
 
 namespace lille::kernels::amx {
-extern const Q8Kernels kKernels;
+struct Kernels {
+  Q8Kernels q8;
+  Bf16Kernels bf16;
+};
+extern const Kernels kKernels;
 }  // namespace lille::kernels::amx
 
 namespace lille::kernels::neon {

@@ -12,9 +12,6 @@ namespace {
 /// Outputs of a task come in multiples of this, a multiple of every kernel's tile.
 constexpr int64_t kOutTile = 16;
 
-/// Rows of activations in bfloat16 begin at multiples of this many elements.
-constexpr int64_t kBf16Padding = 32;
-
 /// Steps of a task that is worth claiming. The threads have run long before.
 constexpr int64_t kMinTaskWork = 20 * 1024;
 
@@ -137,29 +134,40 @@ void linear_exact(Device& device, Products products, Rows x) {
                  });
 }
 
+// x rounded to bfloat16, group by group.
+void round_bf16(Device& device, std::byte* to, int64_t stride, Rows x) {
+  const kernels::Bf16Kernels& bf16 = device.kernels.bf16;
+  const int64_t n_groups = (x.n_rows + bf16.group_rows - 1) / bf16.group_rows;
+  const int64_t work = std::min(x.n_rows, bf16.group_rows) * x.n_cols;
+  for_row_ranges(device, n_groups, work, [&](int64_t begin, int64_t end) {
+    for (int64_t group = begin; group < end; ++group) {
+      const int64_t row = group * bf16.group_rows;
+      bf16.round(to + row * stride * bf16.x_bytes, stride, x.row(row), x.stride,
+                 std::min(bf16.group_rows, x.n_rows - row), x.n_cols);
+    }
+  });
+}
+
 void linear_bf16(Device& device, Products products, Rows x) {
-  const kernels::Bf16Kernels& kernels = device.kernels.bf16;
+  const kernels::Bf16Kernels& bf16 = device.kernels.bf16;
   grow_scratch(device, device.kernels.matmul_scratch_floats(x.n_cols));
-  // Whole vectors: one that lies in two lines of the cache is read twice.
-  const int64_t stride = (x.n_cols + kBf16Padding - 1) / kBf16Padding * kBf16Padding;
-  const auto n_bytes = static_cast<std::size_t>(x.n_rows * stride * kernels.x_bytes);
+  const int64_t stride =
+      (x.n_cols + kernels::kBf16Padding - 1) / kernels::kBf16Padding * kernels::kBf16Padding;
+  const auto n_bytes = static_cast<std::size_t>(x.n_rows * stride * bf16.x_bytes);
   if (device.bf16.size() < n_bytes) device.bf16 = AlignedBuffer<std::byte>(n_bytes);
   std::byte* rounded = device.bf16.data();
-  for_row_ranges(device, x.n_rows, x.n_cols, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      kernels.round(rounded + row * stride * kernels.x_bytes, x.row(row), x.n_cols);
-  });
+  round_bf16(device, rounded, stride, x);
   for_out_ranges(device, x.n_rows, products,
                  [&](const Product& product, int64_t begin, int64_t end, float* scratch) {
-                   kernels.matmul({.out = product.out.data,
-                                   .out_stride = product.out.stride,
-                                   .x = rounded,
-                                   .x_stride = stride,
-                                   .n_rows = x.n_rows,
-                                   .weight = *product.weight,
-                                   .out_begin = begin,
-                                   .out_end = end,
-                                   .scratch = scratch});
+                   bf16.matmul({.out = product.out.data,
+                                .out_stride = product.out.stride,
+                                .x = rounded,
+                                .x_stride = stride,
+                                .n_rows = x.n_rows,
+                                .weight = *product.weight,
+                                .out_begin = begin,
+                                .out_end = end,
+                                .scratch = scratch});
                  });
 }
 

@@ -59,14 +59,14 @@ TEST(CpuFeatures, AgreeWithTheOperatingSystem) {
   EXPECT_EQ(cpu.avx512, avx512);
   EXPECT_EQ(cpu.avx512vnni, avx512vnni);
   EXPECT_EQ(cpu.avx512bf16, avx512vnni && all({"avx512_bf16"}));
-  EXPECT_EQ(cpu.amx, cpu.avx512bf16 && all({"amx_tile", "amx_int8"}) && request_tile_registers());
+  EXPECT_EQ(cpu.amx, cpu.avx512bf16 && all({"amx_bf16", "amx_tile", "amx_int8"}) && request_tile_registers());
 }
 
 // A processor with everything, as it answers.
 constexpr X86Answers kWhole = {.leaf1_c = (1u << 12) | (1u << 29),
                                .leaf7_b = (1u << 5) | (1u << 8) | (1u << 16) | (1u << 17) | (3u << 30),
                                .leaf7_c = (1u << 1) | (1u << 11),
-                               .leaf7_d = (1u << 24) | (1u << 25),
+                               .leaf7_d = (1u << 22) | (1u << 24) | (1u << 25),
                                .leaf7_1_a = (1u << 4) | (1u << 5),
                                .saved_states = 0x600e6};
 

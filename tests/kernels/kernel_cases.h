@@ -2,14 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/aligned_buffer.h"
 #include "base/dtype.h"
 #include "kernels/kernel_table.h"
 #include "kernels/weight_kind.h"
@@ -43,6 +46,12 @@ inline std::vector<float> random_floats(std::size_t n, uint32_t seed, float scal
   return values;
 }
 
+inline double norm(const float* values, int64_t n) {
+  double sum = 0;
+  for (int64_t idx = 0; idx < n; ++idx) sum += double{values[idx]} * double{values[idx]};
+  return std::sqrt(sum);
+}
+
 /// Bytes that begin at an odd address, as tensors in a file may, at the very end of an allocation: a read
 /// past them is one that the address sanitizer reports.
 class OddBytes {
@@ -65,6 +74,27 @@ inline OddBytes encode_floats(const std::vector<float>& values, FloatKind kind) 
   }
   return encoded;
 }
+
+/// Rows that a table rounded to bfloat16. What it leaves out is NaN; their end is the end of an allocation.
+class RoundedRows {
+ public:
+  RoundedRows(const Bf16Kernels& kernels, const float* x, int64_t x_stride, int64_t n_rows, int64_t n_in)
+      : stride_((n_in + kBf16Padding - 1) / kBf16Padding * kBf16Padding),
+        bytes_(static_cast<std::size_t>(n_rows * stride_ * kernels.x_bytes)) {
+    std::memset(bytes_.data(), 0xff, bytes_.size());
+    for (int64_t row = 0; row < n_rows; row += kernels.group_rows)
+      kernels.round(bytes_.data() + row * stride_ * kernels.x_bytes, stride_, x + row * x_stride, x_stride,
+                    std::min(kernels.group_rows, n_rows - row), n_in);
+  }
+
+  const void* data() const { return bytes_.data(); }
+  int64_t stride() const { return stride_; }
+  std::span<const std::byte> bytes() const { return bytes_.span(); }
+
+ private:
+  int64_t stride_;
+  AlignedBuffer<std::byte> bytes_;
+};
 
 /// How a matrix of a test is stored; the last three for kAffine and kPacked only.
 struct Storage {

@@ -41,21 +41,12 @@ Product multiply(const KernelTable& table, const OddMatrix& matrix, const std::v
   if (activations == Activations::kF32) {
     table.matmul(with(x.data()));
   } else {
-    // Their end is the end of an allocation, so that the address sanitizer sees a read past it.
-    std::vector<std::byte> rounded(static_cast<std::size_t>((kMaxRows - 1) * x_stride + matrix.view.n_in) *
-                                   static_cast<std::size_t>(table.bf16.x_bytes));
-    for (int64_t row = 0; row < kMaxRows; ++row)
-      table.bf16.round(rounded.data() + row * x_stride * table.bf16.x_bytes, x.data() + row * x_stride,
-                       matrix.view.n_in);
-    table.bf16.matmul(with(static_cast<const void*>(rounded.data())));
+    const RoundedRows rounded(table.bf16, x.data(), x_stride, n_rows, matrix.view.n_in);
+    MatmulBf16Args args = with(rounded.data());
+    args.x_stride = rounded.stride();
+    table.bf16.matmul(args);
   }
   return product;
-}
-
-double norm(const float* values, int64_t n) {
-  double sum = 0;
-  for (int64_t idx = 0; idx < n; ++idx) sum += double{values[idx]} * double{values[idx]};
-  return std::sqrt(sum);
 }
 
 /// A chain of n/8 additions (the narrowest lanes), 3 to fold them and the rounding of the result, each off by
@@ -152,12 +143,12 @@ TEST_P(Matmul, RoundsToTheNearestBfloat16) {
   }
   expected[9] = 0x1p-9f;
   expected[10] = 1;
-  std::vector<std::byte> rounded(x.size() * static_cast<std::size_t>(table().bf16.x_bytes));
-  table().bf16.round(rounded.data(), x.data(), static_cast<int64_t>(x.size()));
+  const auto n_in = static_cast<int64_t>(x.size());
+  const RoundedRows rounded(table().bf16, x.data(), n_in, 1, n_in);
+  const auto* bytes = static_cast<const std::byte*>(rounded.data());
   for (std::size_t idx = 0; idx < x.size(); ++idx) {
-    const float value = table().bf16.x_bytes == 2
-                            ? bf16_to_f32(load_unaligned<uint16_t>(rounded.data() + 2 * idx))
-                            : load_unaligned<float>(rounded.data() + 4 * idx);
+    const float value = table().bf16.x_bytes == 2 ? bf16_to_f32(load_unaligned<uint16_t>(bytes + 2 * idx))
+                                                  : load_unaligned<float>(bytes + 4 * idx);
     if (std::isnan(expected[idx])) {
       EXPECT_TRUE(std::isnan(value)) << x[idx];
     } else {

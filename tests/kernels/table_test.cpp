@@ -18,6 +18,7 @@ TEST(Tables, NamesAreUniqueAndTablesAreWhole) {
     EXPECT_NE(table->matmul_scratch_floats, nullptr);
     EXPECT_NE(table->matmul, nullptr);
     EXPECT_GT(table->bf16.x_bytes, 0);
+    EXPECT_GT(table->bf16.group_rows, 0);
     EXPECT_NE(table->bf16.round, nullptr);
     EXPECT_NE(table->bf16.matmul, nullptr);
     EXPECT_NE(table->quantize_q8, nullptr);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/amx/tiles.h"
 #include "kernels/avx512vnni/q8.h"
 #include "kernels/simd/tile_q8.inl.h"
 
@@ -11,50 +12,17 @@ constexpr int kSums = 0;
 constexpr int kX = 4;
 constexpr int kWeights = 6;
 
-/// Rows of x of a tile.
-constexpr int kUnitRows = 16;
-
-/// The tile registers with their shapes, of the calling thread, from here to the end of the scope.
-class Tiles {
- public:
-  Tiles() {
-    Config config;
-    for (int tile = kSums; tile < kX; ++tile) config.set(tile, kUnitRows, 64);
-    for (const int parity : {0, 1}) {
-      config.set(kX + parity, kUnitRows, kQ8Block);
-      config.set(kWeights + parity, kQ8Block / 4, 64);
-    }
-    asm volatile("ldtilecfg %0" ::"m"(config));
+/// The shapes of what every product keeps in tiles.
+inline TileShapes q8_shapes() {
+  TileShapes shapes;
+  for (int tile = kSums; tile < kX; ++tile) shapes.set(tile, kUnitRows, 64);
+  for (const int parity : {0, 1}) {
+    shapes.set(kX + parity, kUnitRows, kQ8Block);
+    shapes.set(kWeights + parity, kQ8Block / 4, 64);
   }
-  ~Tiles() { asm volatile("tilerelease"); }
-  Tiles(const Tiles&) = delete;
-  Tiles& operator=(const Tiles&) = delete;
-
- private:
-  /// As the instruction reads it.
-  struct alignas(64) Config {
-    uint8_t palette = 1;
-    uint8_t start_row = 0;
-    uint8_t reserved[14] = {};
-    uint16_t row_bytes[16] = {};
-    uint8_t n_rows[16] = {};
-
-    void set(int tile, int rows, int64_t bytes) {
-      n_rows[tile] = static_cast<uint8_t>(rows);
-      row_bytes[tile] = static_cast<uint16_t>(bytes);
-    }
-  };
-};
-
-// GCC 12's intrinsics of loads do not say that they read memory.
-template <int kTile>
-inline void load_tile(const void* from, int64_t stride) {
-  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(stride), "i"(kTile) : "memory");
+  return shapes;
 }
-template <int kTile>
-inline void store_tile(void* to, int64_t stride) {
-  asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(stride), "i"(kTile) : "memory");
-}
+
 /// Adds the products of signed x and of codes that are signed or not to the sums of a tile.
 template <int kTile, int kParity, bool kSigned>
 inline void add_products() {
@@ -68,7 +36,7 @@ inline void add_products() {
 }
 template <int kParity, bool kSigned>
 inline void multiply_tile() {
-  asm volatile("tilezero %%tmm%c0" ::"i"(kSums + kParity));
+  zero_tile<kSums + kParity>();
   add_products<kSums + kParity, kParity, kSigned>();
 }
 

@@ -32,8 +32,7 @@ struct Bf16Dots {
   static __m512 dot(__m512 sums, __m512bh x, __m512bh weights) { return _mm512_dpbf16_ps(sums, x, weights); }
 };
 
-void round(void* to, const float* x, int64_t n) noexcept {
-  auto* bits = static_cast<uint16_t*>(to);
+void round_row(uint16_t* bits, const float* x, int64_t n) {
   int64_t idx = 0;
   for (; idx + 16 <= n; idx += 16)
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(bits + idx),
@@ -42,6 +41,12 @@ void round(void* to, const float* x, int64_t n) noexcept {
   const __mmask16 rest = avx512::Vec::first(n - idx);
   _mm256_mask_storeu_epi16(
       bits + idx, rest, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(rest, x + idx))));
+}
+
+void round(void* to, int64_t to_stride, const float* x, int64_t x_stride, int64_t n_rows,
+           int64_t n_in) noexcept {
+  for (int64_t row = 0; row < n_rows; ++row)
+    round_row(static_cast<uint16_t*>(to) + row * to_stride, x + row * x_stride, n_in);
 }
 
 void matmul(const MatmulBf16Args& args) noexcept {
@@ -62,6 +67,6 @@ int64_t peak(float* sink, int64_t n_rounds) noexcept {
 }  // namespace
 
 constinit const Bf16Kernels kKernels = {
-    .x_bytes = sizeof(uint16_t), .round = round, .matmul = matmul, .peak = peak};
+    .x_bytes = sizeof(uint16_t), .group_rows = 1, .round = round, .matmul = matmul, .peak = peak};
 
 }  // namespace lille::kernels::avx512bf16

@@ -21,8 +21,11 @@ void matmul(const MatmulArgs& args) noexcept {
   }
 }
 
-void round_bf16(void* to, const float* x, int64_t n) noexcept {
-  for (int64_t idx = 0; idx < n; ++idx) static_cast<float*>(to)[idx] = bf16_to_f32(f32_to_bf16(x[idx]));
+void round_bf16(void* to, int64_t to_stride, const float* x, int64_t x_stride, int64_t n_rows,
+                int64_t n_in) noexcept {
+  for (int64_t row = 0; row < n_rows; ++row)
+    for (int64_t col = 0; col < n_in; ++col)
+      static_cast<float*>(to)[row * to_stride + col] = bf16_to_f32(f32_to_bf16(x[row * x_stride + col]));
 }
 
 void matmul_bf16(const MatmulBf16Args& args) noexcept {

@@ -20,7 +20,8 @@ CodedWeight load_coded(const WeightMatrix& weight, int64_t row, int64_t col) noe
 // The entries of KernelTable, which documents them.
 int64_t matmul_scratch_floats(int64_t n_in) noexcept;
 void matmul(const MatmulArgs& args) noexcept;
-void round_bf16(void* to, const float* x, int64_t n) noexcept;
+void round_bf16(void* to, int64_t to_stride, const float* x, int64_t x_stride, int64_t n_rows,
+                int64_t n_in) noexcept;
 void matmul_bf16(const MatmulBf16Args& args) noexcept;
 void quantize_q8(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_size) noexcept;
 int64_t matmul_q8_scratch_floats(int64_t n_in) noexcept;

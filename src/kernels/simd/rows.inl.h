@@ -33,14 +33,18 @@ inline void store_up_to(float* to, typename V::F v, int64_t n) {
 
 /// reference::round_bf16. The loop has no branch, so that a compiler makes vectors of it.
 template <typename V>
-void round_bf16(void* to, const float* x, int64_t n) noexcept {
-  for (int64_t idx = 0; idx < n; ++idx) {
-    uint32_t bits;
-    __builtin_memcpy(&bits, x + idx, sizeof(bits));
-    const bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
-    bits = is_nan ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u);
-    bits &= 0xffff0000u;
-    __builtin_memcpy(static_cast<float*>(to) + idx, &bits, sizeof(bits));
+void round_bf16(void* to, int64_t to_stride, const float* x, int64_t x_stride, int64_t n_rows,
+                int64_t n_in) noexcept {
+  for (int64_t row = 0; row < n_rows; ++row) {
+    float* rounded = static_cast<float*>(to) + row * to_stride;
+    for (int64_t col = 0; col < n_in; ++col) {
+      uint32_t bits;
+      __builtin_memcpy(&bits, x + row * x_stride + col, sizeof(bits));
+      const bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+      bits = is_nan ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u);
+      bits &= 0xffff0000u;
+      __builtin_memcpy(rounded + col, &bits, sizeof(bits));
+    }
   }
 }
 
