@@ -12,14 +12,13 @@ namespace {
 
 constexpr double kWidth = 720;
 constexpr double kHeight = 400;
-constexpr double kLeft = 70;
+constexpr double kLeft = 96;
 constexpr double kRight = 16;
 constexpr double kTop = 16;
 constexpr double kBottom = 48;
 
-/// Told apart without colour too: by their marks.
-constexpr std::array<std::string_view, 6> kColours = {"#1f5fa8", "#c2410c", "#15803d",
-                                                      "#7e22ce", "#a16207", "#0f766e"};
+/// Colours of series, the classes s0 to s5 of kStyle; told apart without colour too: by their marks.
+constexpr std::size_t kColours = 6;
 
 constexpr std::array<std::string_view, 10> kColumns = {
     "format",  "MB",        "bits per weight", "perplexity",   "+/-",
@@ -124,8 +123,8 @@ std::string mark(std::size_t series, double x, double y, std::string_view title)
                                                        "M-4.5 -4.5h9v9h-9z", "M0 -6l6 6l-6 6l-6 -6z",
                                                        "M0 -6l5.5 10h-11z"};
   return fmt::format(
-      "<path d=\"{}\" fill=\"{}\" transform=\"translate({:.1f} {:.1f})\"><title>{}</title></path>\n",
-      kShapes[series % kShapes.size()], kColours[series % kColours.size()], x, y, escaped(title));
+      "<path class=\"s{}\" d=\"{}\" transform=\"translate({:.1f} {:.1f})\"><title>{}</title></path>\n",
+      series % kColours, kShapes[series % kShapes.size()], x, y, escaped(title));
 }
 
 std::string plot(const QuantizationReport& report) {
@@ -151,8 +150,7 @@ std::string plot(const QuantizationReport& report) {
                     fmt::format("{}: {:.3f} bits per weight, KL {:.3g}", format.name, format.bits_per_weight,
                                 format.kl_mean));
     }
-    svg += fmt::format("<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"2\"/>\n", points,
-                       kColours[idx % kColours.size()]);
+    svg += fmt::format("<polyline class=\"s{}\" points=\"{}\"/>\n", idx % kColours, points);
     svg += marks;
     const double y = kTop + 18 + 20 * static_cast<double>(idx);
     svg += mark(idx, kWidth - kRight - 150, y - 4, series[idx]);
@@ -173,16 +171,30 @@ std::string html_table(const QuantizationReport& report) {
   return table + "</tbody>\n</table>\n";
 }
 
+/// Colours follow the system's scheme. On a narrow page the plot, which shrinks with it, has larger letters,
+/// and the table scrolls beneath the names of formats, which stay.
 constexpr std::string_view kStyle =
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em;color:#1a1a1a;"
-    "background:#fff}"
+    ":root{color-scheme:light dark;--text:#1a1a1a;--ground:#fff;--line:#ddd;--grid:#e2e2e2;--hover:#f3f6fa;"
+    "--s0:#1f5fa8;--s1:#c2410c;--s2:#15803d;--s3:#7e22ce;--s4:#a16207;--s5:#0f766e}"
+    "@media(prefers-color-scheme:dark){:root{--text:#e4e6e9;--ground:#16181c;--line:#3a3f47;--grid:#30343b;"
+    "--hover:#22262d;--s0:#6ea8e8;--s1:#f0915a;--s2:#5cc487;--s3:#c08cf0;--s4:#d9b14a;--s5:#4fc4b6}}"
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em;color:var(--text);"
+    "background:var(--ground)}"
+    "h1{font-size:1.5em;overflow-wrap:anywhere}"
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}"
-    "th,td{padding:.3em .6em;text-align:right;border-bottom:1px solid #ddd}"
-    "th:first-child,td:first-child{text-align:left}"
-    "tbody tr:hover{background:#f3f6fa}"
+    "th,td{padding:.3em .6em;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}"
+    "th{vertical-align:bottom;white-space:normal}"
+    "th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--ground)}"
+    "tbody tr:hover,tbody tr:hover td:first-child{background:var(--hover)}"
     "svg{width:100%;height:auto;font:12px system-ui,sans-serif}"
-    ".grid{stroke:#e2e2e2}"
-    ".wide{overflow-x:auto}";
+    "svg text{fill:var(--text)}"
+    ".grid{stroke:var(--grid)}"
+    "polyline{fill:none;stroke-width:2}"
+    ".s0{color:var(--s0)}.s1{color:var(--s1)}.s2{color:var(--s2)}.s3{color:var(--s3)}.s4{color:var(--s4)}"
+    ".s5{color:var(--s5)}"
+    "path{fill:currentColor}polyline{stroke:currentColor}"
+    ".wide{overflow-x:auto}"
+    "@media(max-width:40em){body{margin:1em auto}svg{font-size:20px}polyline{stroke-width:3}}";
 
 }  // namespace
 

@@ -62,6 +62,20 @@ TEST(QuantizationReport, PlotHasAMarkForEachFormat) {
   EXPECT_EQ(html.find("nan"), html.npos);
 }
 
+// Each series has a colour in the light scheme and in the dark one, and nothing else names a colour.
+TEST(QuantizationReport, PlotHasColoursForBothSchemes) {
+  const std::string html = report_html(some_report());
+  const std::size_t dark = html.find("@media(prefers-color-scheme:dark)");
+  ASSERT_NE(dark, html.npos);
+  for (int series = 0; series < 2; ++series) {
+    const std::string colour = "--s" + std::to_string(series) + ":#";
+    EXPECT_LT(html.find(colour), dark);
+    EXPECT_NE(html.find(colour, dark), html.npos);
+    EXPECT_NE(html.find("<polyline class=\"s" + std::to_string(series) + "\""), html.npos);
+  }
+  EXPECT_EQ(html.find('#', html.find("</style>")), html.find("&#39;", html.find("</style>")) + 1);
+}
+
 TEST(QuantizationReport, TakesAReportWithoutDifferences) {
   QuantizationReport report = some_report();
   report.formats.resize(1);
