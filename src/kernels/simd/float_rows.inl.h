@@ -15,8 +15,11 @@ constexpr int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
 /// of 21).
 constexpr int64_t kPrefetchStep = 256;
 
-/// Asks for what is read some 8 KiB after `at`, past the page that a processor's own prefetching stops at.
-inline void prefetch_stream(const void* at) { __builtin_prefetch(static_cast<const Byte*>(at) + 8192, 0, 2); }
+/// What is read some 8 KiB after `at`, past the page that a processor's own prefetching stops at.
+inline const Byte* stream_ahead(const void* at) { return static_cast<const Byte*>(at) + 8192; }
+
+/// Asks for it.
+inline void prefetch_stream(const void* at) { __builtin_prefetch(stream_ahead(at), 0, 2); }
 
 /// Loads of one float kind at any address, as float32 lanes.
 template <typename V, FloatKind kKind>

@@ -160,6 +160,7 @@ struct Panel {
   Byte* laid_out;  ///< (n_in / 4, Q::kOuts, 4) codes, aligned, to be filled by lay_out.
   PanelScales<Q, Codec> scales;
   const Byte* rows;  ///< Q::kOuts rows as they are stored.
+  const Byte* next;  ///< Where the rows of the next panel would be.
 
   Panel(const MatmulQ8Args& of, int64_t group, int64_t out_idx, Byte* scratch)
       : args(of),
@@ -171,7 +172,8 @@ struct Panel {
         row_bytes(Codec::row_bytes(n_in)),
         laid_out(scratch),
         scales(of.weight, range, n_groups, scratch + Q::kOuts * of.x.code_stride),
-        rows(static_cast<const Byte*>(of.weight.data) + out_idx * row_bytes) {
+        rows(static_cast<const Byte*>(of.weight.data) + out_idx * row_bytes),
+        next(rows + Q::kOuts * row_bytes) {
     // Rows past the last are whatever: what they give is not stored. But they must be readable.
     const int64_t n_rows = range.last - range.first + 1;
     if (n_rows >= Q::kOuts) return;
@@ -281,7 +283,9 @@ inline void multiply_panel(const Panel<Q, Codec>& panel) {
                                .scale_kind = Codec::kScaleKind,
                                .n_in = panel.n_in,
                                .group_size = panel.group_size,
-                               .correction = kHasUnit ? 0 : Panel<Q, Codec>::kCorrection};
+                               .correction = kHasUnit ? 0 : Panel<Q, Codec>::kCorrection,
+                               .next = panel.next,
+                               .next_bytes = Q::kOuts * panel.row_bytes};
   constexpr TileForm kForm = kHasUnit && Codec::kOffset != 0 ? TileForm::kSigned
                              : Codec::kBits == 8             ? TileForm::kWide
                                                              : TileForm::kBytes;
@@ -357,6 +361,7 @@ class PackedPanels {
 
   void multiply_rows_of(int64_t first) const {
     const Byte* panel = panel_of(first);
+    const int64_t panel_bytes = n_groups_ * group_step_;
     TileWeights weights = {.codes = panel + 4 * (first % kPackedOuts),
                            .code_step = kStep,
                            .group_step = group_step_,
@@ -367,7 +372,9 @@ class PackedPanels {
                            .n_in = args_.weight.n_in,
                            .group_size = args_.weight.group_size,
                            .correction = kCorrection,
-                           .is_stream = true};
+                           .is_stream = true,
+                           .next = panel + panel_bytes + panel_bytes * (first % kPackedOuts) / kPackedOuts,
+                           .next_bytes = panel_bytes * Q::kOuts / kPackedOuts};
     if constexpr (HasTileUnit<Q> && kForm == TileForm::kNibbles) {
       weights.codes = spread_nibbles(panel);
       weights.group_step = args_.weight.group_size * Q::kOuts;

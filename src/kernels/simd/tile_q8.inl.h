@@ -39,7 +39,40 @@ struct TileWeights {
   int64_t group_size = 0;
   int correction = 0;      ///< What is added to each code.
   bool is_stream = false;  ///< Memory goes on with the next panel.
+  /// What the next panel will be read from. Asking for it is all that happens there, so that it may lie past
+  /// the end of the matrix.
+  const Byte* next = nullptr;
+  int64_t next_bytes = 0;
 };
+
+/// The part of the next panel's memory that a tile asks for, some lines with each group: a panel that is
+/// asked for while it is read waits for memory in its first tile and leaves it idle in the others (8 rows:
+/// 302 GOP/s instead of 212; 128 rows: 342 instead of 318).
+struct TileAsk {
+  const Byte* at = nullptr;
+  const Byte* end = nullptr;
+  int64_t group_bytes = 0;
+  int64_t step = 64;  ///< Bytes that one request stands for.
+
+  void next_group() {
+    const Byte* until = end - at < group_bytes ? end : at + group_bytes;
+    for (; at < until; at += step) __builtin_prefetch(at, 0, 2);
+  }
+};
+
+/// What the first of n_tiles tiles asks for. With so few rows that memory is all they wait for, the panel is
+/// read like a stream (2 rows: a tenth faster).
+inline TileAsk first_ask(const TileWeights& weights, int64_t n_rows, int64_t n_tiles) {
+  constexpr int64_t kMostStreamRows = 3;
+  const int64_t n_groups = weights.n_in / weights.group_size;
+  const Byte* end = weights.next + weights.next_bytes;
+  if (weights.is_stream && n_rows <= kMostStreamRows)
+    return {stream_ahead(weights.codes), end, weights.group_step, kPrefetchStep};
+  TileAsk ask = {weights.next, end};
+  const int64_t n_steps = n_tiles * n_groups * ask.step;
+  ask.group_bytes = (weights.next_bytes + n_steps - 1) / n_steps * ask.step;
+  return ask;
+}
 
 /// Floats of a kind that is known when it runs: asked once for a group, which costs nothing beside its
 /// products.
@@ -87,8 +120,8 @@ inline void dot_four(typename Q::I (&sums)[kRows], typename Q::I codes,
 
 /// kRows rows of x from row_idx on.
 template <typename Q, TileForm kForm, int kRows>
-void multiply_tile(const TileWeights& weights, const Q8Rows& x, int64_t row_idx, const TileOut& out,
-                   int64_t first) {
+void multiply_tile(const TileWeights& weights, TileAsk ask, const Q8Rows& x, int64_t row_idx,
+                   const TileOut& out, int64_t first) {
   using V = typename Q::V;
   using I = typename Q::I;
   constexpr bool kWide = kForm == TileForm::kWide;
@@ -103,6 +136,10 @@ void multiply_tile(const TileWeights& weights, const Q8Rows& x, int64_t row_idx,
   const float* x_scales = x.scales + row_idx;
   const int32_t* x_sums = x.sums + row_idx;
 
+  // Stores that wait for memory would hold up those of the next tile.
+  LILLE_UNROLL
+  for (int row = 0; row < kRows; ++row)
+    __builtin_prefetch(out.data + (row_idx + row) * out.stride + first, 1, 3);
   typename V::F products[kRows];
   LILLE_UNROLL
   for (int row = 0; row < kRows; ++row) products[row] = V::zero();
@@ -110,11 +147,8 @@ void multiply_tile(const TileWeights& weights, const Q8Rows& x, int64_t row_idx,
     const Byte* codes = weights.codes + group * weights.group_step;
     const auto weight_scales =
         load_floats<V>(weights.scales + group * weights.scale_step, weights.scale_kind);
+    ask.next_group();
     for (int64_t block = 0; block < blocks_of_group; ++block) {
-      if (weights.is_stream && row_idx == 0) {
-        prefetch_stream(codes);
-        if (kForm != TileForm::kNibbles) prefetch_stream(codes + kPrefetchStep);
-      }
       I sums[kRows];
       LILLE_UNROLL
       for (int row = 0; row < kRows; ++row) sums[row] = Q::set_int(0);
@@ -165,10 +199,11 @@ void multiply_tile(const TileWeights& weights, const Q8Rows& x, int64_t row_idx,
 
 /// multiply_tile for 1 <= n_rows <= kMost rows.
 template <typename Q, TileForm kForm, int kMost = Q::kTileRows>
-inline void multiply_rows(const TileWeights& weights, const Q8Rows& x, int64_t row_idx, int64_t n_rows,
+inline void multiply_rows(const TileWeights& weights, const TileAsk& ask, const Q8Rows& x, RowRange rows,
                           const TileOut& out, int64_t first) {
-  if (n_rows == kMost) return multiply_tile<Q, kForm, kMost>(weights, x, row_idx, out, first);
-  if constexpr (kMost > 1) multiply_rows<Q, kForm, kMost - 1>(weights, x, row_idx, n_rows, out, first);
+  if (rows.last - rows.first + 1 == kMost)
+    return multiply_tile<Q, kForm, kMost>(weights, ask, x, rows.first, out, first);
+  if constexpr (kMost > 1) multiply_rows<Q, kForm, kMost - 1>(weights, ask, x, rows, out, first);
 }
 
 /// All rows of x against the panel, in tiles of nearly equal height.
@@ -177,9 +212,11 @@ inline void multiply_tiles(const TileWeights& weights, const Q8Rows& x, int64_t 
                            int64_t first) {
   if constexpr (HasTileUnit<Q>) return Q::template multiply_tiles<kForm>(weights, x, n_rows, out, first);
   int64_t n_tiles = (n_rows + Q::kTileRows - 1) / Q::kTileRows;
+  TileAsk ask = first_ask(weights, n_rows, n_tiles);
   for (int64_t row = 0; row < n_rows; --n_tiles) {
     const int64_t n = (n_rows - row + n_tiles - 1) / n_tiles;
-    multiply_rows<Q, kForm>(weights, x, row, n, out, first);
+    multiply_rows<Q, kForm>(weights, ask, x, {row, row + n - 1}, out, first);
+    ask.at += weights.n_in / weights.group_size * ask.group_bytes;
     row += n;
   }
 }
