@@ -105,15 +105,20 @@ struct MatmulQ8Args {
   float* scratch = nullptr;  ///< matmul_q8_scratch_floats(n_in) floats of the calling thread's own.
 };
 
-/// Attention of one query row over a cache, for the n_rep query heads that share one key/value head.
+/// Attention of query rows at consecutive positions over a cache, for the n_rep query heads that share one
+/// key/value head.
 struct AttentionArgs {
-  float* out = nullptr;            ///< (n_rep, head_dim)
-  const float* queries = nullptr;  ///< (n_rep, head_dim)
-  const void* keys = nullptr;      ///< (n_keys, head_dim) of this kv head, contiguous, position 0 first
-  const void* values = nullptr;    ///< (n_keys, head_dim)
+  float* out = nullptr;            ///< (n_rows, n_rep, head_dim), rows out_stride apart
+  const float* queries = nullptr;  ///< (n_rows, n_rep, head_dim), rows query_stride apart
+  const void* keys = nullptr;      ///< (keys seen, head_dim) of this kv head, contiguous, position 0 first
+  const void* values = nullptr;    ///< (keys seen, head_dim)
   WeightKind cache_kind = WeightKind::kF32;  ///< How both are stored: takes_attention(cache_kind).
+  int64_t n_rows = 1;
+  int64_t out_stride = 0;
+  int64_t query_stride = 0;
   int64_t n_rep = 0;
-  int64_t n_keys = 0;  ///< Keys that the row sees: its position + 1; at least 1.
+  int64_t n_keys =
+      0;  ///< Keys that the first row sees, its position + 1, at least 1; each further row one more.
   int64_t head_dim = 0;
   float scale = 0;  ///< 1 / sqrt(head_dim)
 };

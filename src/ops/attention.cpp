@@ -1,5 +1,6 @@
 #include "ops/attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -35,6 +36,21 @@ void check_row(const AttentionRow& row, std::size_t row_idx) {
   if (row.n_keys < 1 || row.n_keys > row.capacity)
     raise(ErrorCode::kInvalidShape, "[attention] row {}: expected 1 to {} keys, its cache's capacity, got {}",
           row_idx, row.capacity, row.n_keys);
+}
+
+/// Rows of a task: enough to share what a kernel makes of the keys.
+constexpr int64_t kMostRows = 16;
+
+/// How many of the first n rows are at consecutive positions of one sequence.
+int64_t n_consecutive(std::span<const AttentionRow> rows, int64_t n) {
+  const AttentionRow& first = rows.front();
+  int64_t idx = 1;
+  while (idx < n) {
+    const AttentionRow& row = rows[static_cast<std::size_t>(idx)];
+    if (row.keys != first.keys || row.values != first.values || row.n_keys != first.n_keys + idx) break;
+    ++idx;
+  }
+  return idx;
 }
 
 /// softmax of one head's scores, in double.
@@ -77,22 +93,32 @@ void scaled_dot_product_attention(Device& device, Rows out, Rows queries, std::s
 
   const int64_t n_rep = shape.n_head / shape.n_kv_heads;
   const float scale = 1 / std::sqrt(static_cast<float>(shape.head_dim));
+  const int64_t rows_of_task =
+      std::clamp<int64_t>(queries.n_rows / (4 * device.pool.n_threads()), 1, kMostRows);
   const auto attend = [&](int64_t task_idx, int64_t) {
-    const int64_t row_idx = task_idx / shape.n_kv_heads;
     const int64_t kv_head_idx = task_idx % shape.n_kv_heads;
     const int64_t column = kv_head_idx * n_rep * shape.head_dim;
-    const AttentionRow& row = rows[static_cast<std::size_t>(row_idx)];
-    device.kernels.attention({.out = out.row(row_idx) + column,
-                              .queries = queries.row(row_idx) + column,
-                              .keys = kv_head(row.keys, kv_head_idx, row, shape),
-                              .values = kv_head(row.values, kv_head_idx, row, shape),
-                              .cache_kind = shape.cache_kind,
-                              .n_rep = n_rep,
-                              .n_keys = row.n_keys,
-                              .head_dim = shape.head_dim,
-                              .scale = scale});
+    int64_t row_idx = task_idx / shape.n_kv_heads * rows_of_task;
+    const int64_t end = std::min(queries.n_rows, row_idx + rows_of_task);
+    while (row_idx < end) {
+      const AttentionRow& row = rows[static_cast<std::size_t>(row_idx)];
+      const int64_t n_rows = n_consecutive(rows.subspan(static_cast<std::size_t>(row_idx)), end - row_idx);
+      device.kernels.attention({.out = out.row(row_idx) + column,
+                                .queries = queries.row(row_idx) + column,
+                                .keys = kv_head(row.keys, kv_head_idx, row, shape),
+                                .values = kv_head(row.values, kv_head_idx, row, shape),
+                                .cache_kind = shape.cache_kind,
+                                .n_rows = n_rows,
+                                .out_stride = out.stride,
+                                .query_stride = queries.stride,
+                                .n_rep = n_rep,
+                                .n_keys = row.n_keys,
+                                .head_dim = shape.head_dim,
+                                .scale = scale});
+      row_idx += n_rows;
+    }
   };
-  const int64_t n_tasks = queries.n_rows * shape.n_kv_heads;
+  const int64_t n_tasks = (queries.n_rows + rows_of_task - 1) / rows_of_task * shape.n_kv_heads;
   if (2 * n_keys_total * shape.n_head * shape.head_dim < kMinParallelWork / 2) {
     for (int64_t task_idx = 0; task_idx < n_tasks; ++task_idx) attend(task_idx, 0);
   } else {

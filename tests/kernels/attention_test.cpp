@@ -108,6 +108,73 @@ TEST_P(Attention, HeadsBesideItDoNotChangeAHeadsBits) {
     }
 }
 
+/// Rows of a prompt, which may share what is made of the keys; also on both sides of a block's border, and
+/// more than share it at once.
+TEST_P(Attention, RowsBesideItDoNotChangeARowsBits) {
+  for (const WeightKind kind : kCacheKinds)
+    for (const int64_t head_dim : {32, 64, 96})
+      for (const int64_t n_rep : {1, 5, 7})
+        for (const int64_t n_rows : {2, 3, 19}) {
+          constexpr int64_t kFirstKeys = 30;
+          const Case shape = {kind, kFirstKeys + n_rows - 1, head_dim, n_rep};
+          const int64_t stride = n_rep * head_dim + 8;
+          Inputs inputs = make_inputs(shape);
+          inputs.queries = random_floats(static_cast<std::size_t>(n_rows * stride), 24, 2.0f);
+          std::vector<float> together(inputs.queries.size(), -99.0f);
+          std::vector<float> alone = together;
+          AttentionArgs args = {.out = together.data(),
+                                .queries = inputs.queries.data(),
+                                .keys = inputs.keys.data(),
+                                .values = inputs.cached_values.data(),
+                                .cache_kind = kind,
+                                .n_rows = n_rows,
+                                .out_stride = stride,
+                                .query_stride = stride,
+                                .n_rep = n_rep,
+                                .n_keys = kFirstKeys,
+                                .head_dim = head_dim,
+                                .scale = 1 / std::sqrt(static_cast<float>(head_dim))};
+          table().attention(args);
+          args.n_rows = 1;
+          for (int64_t row_idx = 0; row_idx < n_rows; ++row_idx) {
+            args.out = alone.data() + row_idx * stride;
+            args.queries = inputs.queries.data() + row_idx * stride;
+            args.n_keys = kFirstKeys + row_idx;
+            table().attention(args);
+          }
+          expect_same_bits(together, alone,
+                           fmt::format("{} head_dim {} n_rep {} n_rows {}", weight_kind_name(kind), head_dim,
+                                       n_rep, n_rows));
+        }
+}
+
+/// A row before a key that is NaN does not see it, although a row beside it does.
+TEST_P(Attention, KeysOfALaterRowAreNotSeen) {
+  constexpr int64_t kRows = 3;
+  const Case shape = {WeightKind::kF32, 20, 64, 2};
+  Inputs inputs = make_inputs(shape);
+  inputs.queries = random_floats(kRows * 128, 25, 2.0f);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (int64_t idx = 19 * 64; idx < 20 * 64; ++idx) {
+    std::memcpy(inputs.keys.data() + idx * 4, &nan, 4);
+    std::memcpy(inputs.cached_values.data() + idx * 4, &nan, 4);
+  }
+  std::vector<float> out(kRows * 128);
+  table().attention({.out = out.data(),
+                     .queries = inputs.queries.data(),
+                     .keys = inputs.keys.data(),
+                     .values = inputs.cached_values.data(),
+                     .n_rows = kRows,
+                     .out_stride = 128,
+                     .query_stride = 128,
+                     .n_rep = 2,
+                     .n_keys = 18,
+                     .head_dim = 64,
+                     .scale = 0.125f});
+  for (std::size_t idx = 0; idx < out.size(); ++idx)
+    EXPECT_EQ(std::isnan(out[idx]), idx >= (kRows - 1) * 128) << idx;
+}
+
 TEST_P(Attention, KeysPastTheRowAreNotSeen) {
   const Case seen = {WeightKind::kF32, 45, 32, 5};
   Inputs inputs = make_inputs({WeightKind::kF32, 64, 32, 5});

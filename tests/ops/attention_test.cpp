@@ -74,8 +74,7 @@ TEST_P(Attention, EqualsMlx) {
 }
 
 /// Rows of three sequences of different lengths, some in several rows (a prompt), in one call.
-TEST_P(Attention, ARowsAnswerDependsNeitherOnTheBatchNorOnThreads) {
-  const AttentionShape shape = {.n_head = 10, .n_kv_heads = 2, .head_dim = 24};
+void expect_rows_do_not_depend_on_others(const kernels::KernelTable& table, const AttentionShape& shape) {
   constexpr int64_t kCapacity = 96;
   const int64_t width = shape.n_head * shape.head_dim;
   const int64_t n_cached = shape.n_kv_heads * kCapacity * shape.head_dim;
@@ -90,22 +89,29 @@ TEST_P(Attention, ARowsAnswerDependsNeitherOnTheBatchNorOnThreads) {
   append(0, 1, 80);
   append(1, 96, 1);
   append(2, 30, 10);
+  append(1, 31, 1);
+  append(2, 32, 2);
   const auto n_rows = static_cast<int64_t>(rows.size());
   std::vector<float> queries = random_floats(n_rows * width, 3);
   std::vector<float> together;
-  expect_same_for_any_threads(table(), [&](Device& device) {
+  expect_same_for_any_threads(table, [&](Device& device) {
     together.assign(queries.size(), -5.0f);
     scaled_dot_product_attention(device, rows_of(together, n_rows, width), rows_of(queries, n_rows, width),
                                  rows, shape);
     return together;
   });
-  OwnDevice own(table());
+  OwnDevice own(table);
   std::vector<float> alone(together.size());
   for (int64_t row = 0; row < n_rows; ++row)
     scaled_dot_product_attention(own.device, rows_of(alone, n_rows, width).rows(row, 1),
                                  rows_of(queries, n_rows, width).rows(row, 1),
                                  std::span(rows).subspan(static_cast<std::size_t>(row), 1), shape);
   expect_same_bits(alone, together, "row by row");
+}
+
+TEST_P(Attention, ARowsAnswerDependsNeitherOnTheBatchNorOnThreads) {
+  for (const int64_t head_dim : {24, 64})
+    expect_rows_do_not_depend_on_others(table(), {.n_head = 10, .n_kv_heads = 2, .head_dim = head_dim});
 }
 
 /// Blocks of random codes whose scale is 1/128, and their values.

@@ -88,6 +88,39 @@ struct Vec {
   static I shift_right(I a, I n) { return _mm512_srlv_epi32(a, n); }
   static F to_float(I a) { return _mm512_cvtepi32_ps(a); }
 
+  /// From rows to columns, in place.
+  static void transpose(I (&v)[kLanes]) {
+    I pairs[16];
+    for (int i = 0; i < 16; i += 2) {
+      pairs[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
+      pairs[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+      v[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
+      v[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
+      v[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
+      v[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
+    }
+    // v[i + j] holds columns j, 4 + j, 8 + j, 12 + j of rows i to i + 3.
+    for (int j = 0; j < 4; ++j) {
+      const I low_even = _mm512_shuffle_i32x4(v[j], v[4 + j], 0x88);
+      const I low_odd = _mm512_shuffle_i32x4(v[j], v[4 + j], 0xdd);
+      const I high_even = _mm512_shuffle_i32x4(v[8 + j], v[12 + j], 0x88);
+      const I high_odd = _mm512_shuffle_i32x4(v[8 + j], v[12 + j], 0xdd);
+      v[j] = _mm512_shuffle_i32x4(low_even, high_even, 0x88);
+      v[8 + j] = _mm512_shuffle_i32x4(low_even, high_even, 0xdd);
+      v[4 + j] = _mm512_shuffle_i32x4(low_odd, high_odd, 0x88);
+      v[12 + j] = _mm512_shuffle_i32x4(low_odd, high_odd, 0xdd);
+    }
+  }
+
+  static void transpose(F (&v)[kLanes]) {
+    I bits[kLanes];
+    for (int i = 0; i < kLanes; ++i) bits[i] = _mm512_castps_si512(v[i]);
+    transpose(bits);
+    for (int i = 0; i < kLanes; ++i) v[i] = _mm512_castsi512_ps(bits[i]);
+  }
+
   /// One element in every lane.
   static F broadcast_f32(const void* from) { return set(read<float>(from)); }
   static F broadcast_bf16(const void* from) {

@@ -46,7 +46,13 @@ void attend(const AttentionArgs& args, int64_t rep_idx) noexcept {
 }  // namespace
 
 void attention(const AttentionArgs& args) noexcept {
-  for (int64_t rep_idx = 0; rep_idx < args.n_rep; ++rep_idx) attend(args, rep_idx);
+  AttentionArgs row = args;
+  for (int64_t row_idx = 0; row_idx < args.n_rows; ++row_idx) {
+    for (int64_t rep_idx = 0; rep_idx < args.n_rep; ++rep_idx) attend(row, rep_idx);
+    row.out += args.out_stride;
+    row.queries += args.query_stride;
+    ++row.n_keys;
+  }
 }
 
 }  // namespace lille::kernels::reference

@@ -21,6 +21,12 @@ inline const Byte* stream_ahead(const void* at) { return static_cast<const Byte*
 /// Asks for it.
 inline void prefetch_stream(const void* at) { __builtin_prefetch(stream_ahead(at), 0, 2); }
 
+/// Has the compiler forget what a register holds.
+template <typename T>
+inline void hide_value(T& value) {
+  asm("" : "+r"(value));
+}
+
 /// Loads of one float kind at any address, as float32 lanes.
 template <typename V, FloatKind kKind>
 struct Floats {

@@ -101,14 +101,6 @@ inline void store_products(const TileOut& out, int64_t row_idx, int64_t first, t
     if (first + idx >= out.begin && first + idx < out.end) row[first + idx] = lanes[idx];
 }
 
-/// Has the compiler forget what a register holds. It would else make an address for every row and column of a
-/// tile, more than there are registers, and keep them in memory (12 rows against a panel: 219 GOP/s instead
-/// of 249).
-template <typename T>
-inline void hide_value(T& value) {
-  asm("" : "+r"(value));
-}
-
 /// The codes of four columns against those of kRows rows of x.
 template <typename Q, bool kWide, int kRows>
 inline void dot_four(typename Q::I (&sums)[kRows], typename Q::I codes,
@@ -131,6 +123,8 @@ void multiply_tile(const TileWeights& weights, TileAsk ask, const Q8Rows& x, int
   const int8_t* x_rows[(kRows + 2) / 3];
   LILLE_UNROLL
   for (int idx = 0; idx < (kRows + 2) / 3; ++idx) x_rows[idx] = x.codes + (row_idx + 3 * idx) * x.code_stride;
+  // The compiler would else make an address for every row and column of a tile, more than there are
+  // registers, and keep them in memory (12 rows against a panel: 219 GOP/s instead of 249).
   int64_t x_stride = x.code_stride;
   hide_value(x_stride);
   const float* x_scales = x.scales + row_idx;
