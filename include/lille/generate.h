@@ -31,7 +31,7 @@ struct GenerateStepOptions {
   uint64_t seed = 0;                   ///< Of this sequence's random numbers.
   LogitsProcessors logits_processors;  ///< Applied in order to the raw logits.
   /// Continue after its tokens, which processors see too; null: an empty one of its own. The last token of an
-  /// answer is never read into it. With max_tokens 0 the prompt is.
+  /// answer is never read into it. With max_tokens 0 the prompt is. Nobody else may change it meanwhile.
   PromptCache* prompt_cache = nullptr;
   /// The prompt is the whole one: it does not follow what is in the prompt cache, but as much of that as is
   /// its beginning is not read again, and the rest of the cache is forgotten (lille/prompt_cache.h).
@@ -70,10 +70,10 @@ class GenerateStep {
 
   /// The next token, or nothing after max_tokens or at the end of the context. The first call reads the
   /// prompt.
-  /// @throws Error(kCanceled); Error(kInvalidArgument) if all logits are NaN or -infinity, or for a drafted
-  /// id
-  ///   outside the vocabulary; whatever the progress callback, a processor or the drafter throws. The next
-  ///   call repeats the pass.
+  /// @throws Error(kCanceled); Error(kInvalidArgument) if all logits are NaN or -infinity, for a drafted id
+  ///   outside the vocabulary, or if somebody else read into the prompt cache or trimmed it since the last
+  ///   call; whatever the progress callback, a processor or the drafter throws. The next call repeats the
+  ///   pass.
   std::optional<GenerateStepResult> next();
   /// Whether next() would give a token: max_tokens is not reached and the context has room.
   bool has_next() const noexcept;

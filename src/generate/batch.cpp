@@ -62,7 +62,9 @@ struct BatchGenerator::State {
   std::vector<Response> responses = {};
 
   void admit();
+  void check_caches();
   std::vector<Item*> choose();
+  CacheType type_of(const Item& item) const;
   void pass(std::span<Item* const> items);
   void read(std::span<Item* const> items);
   void take(Item& item);
@@ -79,16 +81,33 @@ void BatchGenerator::State::admit() {
   }
 }
 
+// Ends those whose caches somebody else changed.
+void BatchGenerator::State::check_caches() {
+  for (const ItemPtr& item : running) {
+    try {
+      if (item->sequence.has_pending()) item->sequence.check_cache();
+    } catch (const Error& error) {
+      fail(*item, error);
+    }
+  }
+}
+
 // Those that read something in the next pass: all that generate, and the oldest of those that read prompts.
 std::vector<Item*> BatchGenerator::State::choose() {
   std::vector<Item*> chosen;
   int64_t n_prefilling = 0;
   for (const ItemPtr& item : running) {
-    if (!item->sequence.has_pending() || item->sequence.options().cancel.stop_requested()) continue;
+    if (item->has_ended || !item->sequence.has_pending() || item->sequence.options().cancel.stop_requested())
+      continue;
     if (item->sequence.reads_prompt() && ++n_prefilling > options.prefill_batch_size) continue;
     chosen.push_back(item.get());
   }
   return chosen;
+}
+
+CacheType BatchGenerator::State::type_of(const Item& item) const {
+  const PromptCache* cache = item.sequence.options().prompt_cache;
+  return cache != nullptr ? cache->type() : session.cache_type();
 }
 
 // One pass of the model for each type of cache. No sequence takes a token before all of them are through, so
@@ -98,14 +117,12 @@ void BatchGenerator::State::pass(std::span<Item* const> items) {
     for (const CacheType type : kCacheTypes) {
       std::vector<Item*> of_type;
       std::ranges::copy_if(items, std::back_inserter(of_type),
-                           [type](Item* item) { return item->sequence.pending().cache->type() == type; });
+                           [this, type](const Item* item) { return type_of(*item) == type; });
       read(of_type);
     }
   } catch (...) {
-    for (Item* item : items) {
-      item->sequence.withdraw();
-      item->has_ended = false;
-    }
+    for (Item* item : items) item->sequence.withdraw();
+    for (const ItemPtr& item : running) item->has_ended = false;
     responses.clear();
     throw;
   }
@@ -188,6 +205,7 @@ std::vector<BatchGenerator::Response> BatchGenerator::next() {
   if (state.options.cancel.stop_requested()) raise(ErrorCode::kCanceled, "[batch_generate] canceled");
   state.ended.clear();
   state.admit();
+  state.check_caches();
   state.pass(state.choose());
   for (const ItemPtr& item : state.running) {
     if (item->has_ended) continue;

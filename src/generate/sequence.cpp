@@ -58,8 +58,7 @@ Sequence::Sequence(const Session& session, std::span<const int32_t> prompt, Gene
 }
 
 bool Sequence::has_next() const noexcept {
-  const auto n_waiting = static_cast<int64_t>(tokens_.size() - n_processed_);
-  return n_generated_ < options_.max_tokens && cache().offset() + n_waiting <= cache().capacity();
+  return n_generated_ < options_.max_tokens && static_cast<int64_t>(tokens_.size()) <= cache().capacity();
 }
 
 bool Sequence::has_pending() const noexcept {
@@ -69,14 +68,31 @@ bool Sequence::has_pending() const noexcept {
 int64_t Sequence::n_draftable() const noexcept {
   if (reads_prompt() || !has_next()) return 0;
   // Of the tokens that may still come the pass gives one more than it has drafted ones.
-  return std::min(options_.max_tokens - n_generated_, cache().capacity() - cache().offset()) - 1;
+  const int64_t n_free = cache().capacity() - static_cast<int64_t>(n_processed_);
+  return std::min(options_.max_tokens - n_generated_, n_free) - 1;
 }
 
 DraftRequest Sequence::draft_request(int64_t n_tokens) const {
   return {tokens_, n_tokens, sampler_, random_, options_.cancel};
 }
 
+// Whether the cache holds the first n_tokens of the sequence and no others. Its keys and values are the same
+// bits whoever read these tokens.
+bool Sequence::is_cached(std::size_t n_tokens) const noexcept {
+  return std::ranges::equal(cache().tokens(), std::span(tokens_).first(n_tokens));
+}
+
+void Sequence::check_cache() const {
+  if (is_cached(n_processed_)) return;
+  raise(ErrorCode::kInvalidArgument,
+        "[generate] prompt_cache: expected the {} tokens that this answer left in it, got {} {}: something "
+        "else read into it or trimmed it meanwhile. Hint: make one cache for each answer",
+        n_processed_, cache().offset(),
+        cache().offset() == static_cast<int64_t>(n_processed_) ? "others" : "tokens");
+}
+
 BatchItem Sequence::pending(std::span<const int32_t> draft) {
+  check_cache();
   ahead_.draft.clear();
   ahead_.n_rows_taken = 0;
   if (!draft.empty()) {
@@ -107,7 +123,8 @@ std::optional<GenerateStepResult> Sequence::accept(std::span<const float> logits
 std::optional<GenerateStepResult> Sequence::accept_drafted() {
   const std::size_t row_idx = ahead_.n_rows_taken;
   if (row_idx == 0 || !has_next() || !is_drafted(row_idx - 1, tokens_.back())) return std::nullopt;
-  // A caller who let the cache read something else in between gets the token from a pass of its own.
+  check_cache();
+  // What was read behind it may have been overwritten and trimmed; then the token gets a pass of its own.
   if (Access::n_updates(cache()) != ahead_.n_updates) return std::nullopt;
   if (options_.cancel.stop_requested()) raise(ErrorCode::kCanceled, "[generate] canceled by the caller");
   n_pending_ = 1;
@@ -157,9 +174,13 @@ std::optional<GenerateStepResult> Sequence::take(std::span<const float> logits) 
     step = {token, logprobs_, from_draft, stats_};
   }
   n_processed_ = n_processed;
+  n_pending_ = 0;
   return step;
 }
 
-void Sequence::withdraw() noexcept { cache().trim(cache().offset() - static_cast<int64_t>(n_processed_)); }
+void Sequence::withdraw() noexcept {
+  if (is_cached(n_processed_ + n_pending_)) cache().trim(static_cast<int64_t>(n_pending_));
+  n_pending_ = 0;
+}
 
 }  // namespace lille

@@ -26,9 +26,14 @@ class Sequence {
   /// belongs into the caller's prompt cache.
   bool has_pending() const noexcept;
 
+  /// @throws Error(kInvalidArgument) unless the cache holds what this sequence left in it: somebody else read
+  ///   into the caller's cache or trimmed it. Once it holds that again, the sequence goes on.
+  void check_cache() const;
+
   /// What the next pass reads: tokens that the cache does not hold yet, at most prefill_step_size of them.
   /// They ask for logits only if they are the last ones. Valid until accept().
   /// @param draft  read behind them to save passes; at most n_draftable() tokens.
+  /// @throws Error as check_cache().
   BatchItem pending(std::span<const int32_t> draft = {});
 
   /// How many drafted tokens could become tokens of the answer in the next pass.
@@ -48,10 +53,11 @@ class Sequence {
 
   /// The next token, if the last pass read it as a drafted one. To a caller the cache grows with the tokens
   /// that are handed out, as it does without drafts.
-  /// @throws Error as accept(), and Error(kCanceled). The next call repeats the step.
+  /// @throws Error as accept() and check_cache(), and Error(kCanceled). The next call repeats the step.
   std::optional<GenerateStepResult> accept_drafted();
 
-  /// Forgets a pass that read pending() and whose result was not taken.
+  /// Forgets a pass that read pending() and whose result was not taken, unless somebody else read into the
+  /// cache since.
   void withdraw() noexcept;
 
   const GenerateStepOptions& options() const noexcept { return options_; }
@@ -71,6 +77,7 @@ class Sequence {
   std::optional<GenerateStepResult> take_or_undo(std::span<const float> logits);
   std::optional<GenerateStepResult> take(std::span<const float> logits);
   bool is_drafted(std::size_t row_idx, int32_t token) const noexcept;
+  bool is_cached(std::size_t n_tokens) const noexcept;
 
   PromptCache& cache() noexcept { return own_cache_ ? *own_cache_ : *options_.prompt_cache; }
   const PromptCache& cache() const noexcept { return own_cache_ ? *own_cache_ : *options_.prompt_cache; }

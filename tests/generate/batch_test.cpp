@@ -232,6 +232,30 @@ TEST_F(Batch, ACacheForTwoPromptsIsRefused) {
   generator.insert(ids("b"), options);
 }
 
+TEST_F(Batch, ACacheThatSomebodyElseChangesEndsItsAnswerAlone) {
+  PromptCache cache(model_);
+  BatchPrompt first = prompts()[0];
+  BatchPrompt second = prompts()[1];
+  second.options.prompt_cache = &cache;
+  BatchGenerator generator(session_, tokenizer_);
+  generator.insert(first.tokens, first.options);
+  generator.insert(second.tokens, second.options);
+  WholeAnswer answer;
+  std::vector<Error> errors;
+  while (generator.n_sequences() > 0) {
+    for (BatchGenerator::Response& response : generator.next())
+      if (response.error)
+        errors.push_back(*response.error);
+      else if (response.uid == 0)
+        answer.add(std::move(response.response));
+    cache.trim(1);
+  }
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_NE(std::string_view(errors[0].what()).find("prompt_cache: expected the 2 tokens"),
+            std::string_view::npos);
+  expect_equal(answer, alone(first), "the other one");
+}
+
 TEST_F(Batch, CancelEndsAllOfThem) {
   std::stop_source source;
   std::vector<BatchPrompt> all = prompts();

@@ -116,6 +116,28 @@ TEST_F(Toy, APromptCacheGoesOn) {
   EXPECT_EQ(cache.offset(), 4 + 7);
 }
 
+TEST_F(Toy, TwoAnswersInTurnsOnOneCacheAreRefused) {
+  PromptCache cache = make_prompt_cache(model_);
+  const auto lookup = make_lookup_drafter(1);
+  for (Drafter* drafter : {static_cast<Drafter*>(nullptr), lookup.get()}) {
+    cache.trim(cache.offset());
+    GenerateStepOptions options;
+    options.prompt_cache = &cache;
+    options.drafter = drafter;
+    GenerateStep first(session_, prompt_, options);
+    ASSERT_TRUE(first.next());
+    GenerateStep second(session_, prompt_, options);
+    ASSERT_TRUE(second.next()) << "it follows what the first one read";
+    test::expect_error(ErrorCode::kInvalidArgument, "prompt_cache: expected the 4 tokens", [&] {
+      while (first.next()) {
+      }
+    });
+    ASSERT_TRUE(second.next()) << "what was refused read nothing";
+    test::expect_error(ErrorCode::kInvalidArgument, "prompt_cache: expected the 4 tokens",
+                       [&] { first.next(); });
+  }
+}
+
 TEST_F(Toy, CancelStopsIt) {
   std::stop_source source;
   GenerateStepOptions options;

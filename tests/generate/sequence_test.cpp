@@ -10,6 +10,10 @@ namespace {
 class SequenceTest : public testing::Test {
  protected:
   Sequence make(GenerateStepOptions options) const { return Sequence(session_, prompt_, std::move(options)); }
+  void read(const BatchItem& item) { session_.forward(std::span(&item, 1)); }
+  void read(const std::vector<int32_t>& tokens, PromptCache& cache) {
+    read({tokens, &cache, LogitsFor::kNone});
+  }
 
   Model model_ = test::load_model(test::source_path("tests/golden/mlx/toy"));
   Session session_{model_, {1, ""}};
@@ -25,11 +29,13 @@ TEST_F(SequenceTest, ReadsThePromptInStepsAndAsksForLogitsAtItsEnd) {
     const BatchItem item = sequence.pending();
     EXPECT_TRUE(std::ranges::equal(item.tokens, step));
     EXPECT_EQ(item.logits, LogitsFor::kNone);
+    read(item);
     EXPECT_FALSE(sequence.accept({}));
   }
   const BatchItem last = sequence.pending();
   EXPECT_EQ(last.tokens.size(), 1u);
   EXPECT_EQ(last.logits, LogitsFor::kLast);
+  read(last);
   logits_[40] = 9;
   const auto step = sequence.accept(logits_);
   ASSERT_TRUE(step);
@@ -51,9 +57,7 @@ TEST_F(SequenceTest, EndsAtMaxTokens) {
 
 TEST_F(SequenceTest, ReadsWhatFollowsTheCacheAndShowsProcessorsAllOfIt) {
   PromptCache cache = make_prompt_cache(model_);
-  const std::vector<int32_t> before = {9, 8};
-  const BatchItem item = {before, &cache, LogitsFor::kNone};
-  session_.forward(std::span(&item, 1));
+  read({9, 8}, cache);
   std::vector<int32_t> shown;
   std::vector<std::pair<int64_t, int64_t>> progress;
   GenerateStepOptions options;
@@ -85,6 +89,7 @@ TEST_F(SequenceTest, WithoutTokensAPromptIsReadOnlyIntoTheCallersCache) {
     const BatchItem item = sequence.pending();
     EXPECT_EQ(item.tokens.size(), n_tokens);
     EXPECT_EQ(item.logits, LogitsFor::kNone);
+    read(item);
     EXPECT_FALSE(sequence.accept({}));
   }
   EXPECT_FALSE(sequence.has_pending());
@@ -143,6 +148,48 @@ TEST_F(SequenceTest, AfterACallableThrowsTheSamePassCanBeRepeated) {
   const auto undisturbed = answer(kNever);
   ASSERT_EQ(undisturbed.size(), 4u);
   for (int failing = 0; failing < 7; ++failing) EXPECT_TRUE(answer(failing) == undisturbed) << failing;
+}
+
+TEST_F(SequenceTest, WithdrawForgetsAPassAndNothingOfSomebodyElse) {
+  PromptCache cache = make_prompt_cache(model_);
+  GenerateStepOptions options;
+  options.prompt_cache = &cache;
+  Sequence sequence = make(options);
+  sequence.withdraw();
+  read(sequence.pending());
+  sequence.withdraw();
+  EXPECT_EQ(cache.offset(), 0);
+  read(sequence.pending());
+  read({7, 8}, cache);
+  sequence.withdraw();
+  EXPECT_EQ(cache.offset(), 7) << "who read on is the one to take that back";
+  test::expect_error(ErrorCode::kInvalidArgument, "got 7 tokens", [&] { sequence.pending(); });
+}
+
+// The tokens are what matters: who takes back what was read, or reads it again, harms nobody.
+TEST_F(SequenceTest, ACacheThatSomebodyElseChangedIsRefusedUntilItIsAsBefore) {
+  PromptCache cache = make_prompt_cache(model_);
+  GenerateStepOptions options;
+  options.prompt_cache = &cache;
+  Sequence sequence = make(options);
+  read(sequence.pending());
+  ASSERT_TRUE(sequence.accept(logits_));
+  const auto expect_refused = [&](const std::string& found) {
+    test::expect_error(ErrorCode::kInvalidArgument,
+                       "prompt_cache: expected the 5 tokens that this answer left in it, got " + found,
+                       [&] { sequence.pending(); });
+    EXPECT_TRUE(sequence.has_next());
+  };
+  read({7}, cache);
+  expect_refused("6 tokens");
+  cache.trim(2);
+  expect_refused("4 tokens");
+  read({6}, cache);
+  expect_refused("5 others");
+  cache.trim(1);
+  read({5}, cache);
+  read(sequence.pending());
+  EXPECT_TRUE(sequence.accept(logits_));
 }
 
 TEST_F(SequenceTest, LogitsThatSayNothingAreAnError) {
