@@ -86,10 +86,11 @@ lille_status lille_options_set(lille_options* options, const char* name, const c
                                lille_error* error);
 
 /// Sets an option that takes a number to a whole one; as lille_options_set.
+/// @return LILLE_INVALID_ARGUMENT for an option that takes something else.
 lille_status lille_options_set_int(lille_options* options, const char* name, int64_t value,
                                    lille_error* error);
 
-/// Sets an option that takes a number; as lille_options_set.
+/// Sets an option that takes a number; as lille_options_set_int.
 lille_status lille_options_set_double(lille_options* options, const char* name, double value,
                                       lille_error* error);
 
@@ -144,6 +145,7 @@ typedef struct lille_model_info {
 /// Copies what is known of the model.
 /// @param info_bytes  sizeof(lille_model_info) as the caller knows it: fields beyond it are not written, and
 ///   bytes beyond what this library knows become zero.
+/// @return LILLE_INVALID_ARGUMENT for no such size, and nothing is written then.
 lille_status lille_model_get_info(const lille_model* model, lille_model_info* info, int64_t info_bytes,
                                   lille_error* error);
 

@@ -26,12 +26,11 @@ Object& needed(Object* pointer, std::string_view where) {
   return *pointer;
 }
 
-/// Null and 0 in what a function will write; what it never wrote then is nothing that could be freed.
-template <typename Result>
-Result& result_at(Result* pointer, std::string_view where) {
-  Result& result = needed(pointer, where);
-  result = Result{};
-  return result;
+/// Null and 0 in what a function will write: what a call that fails leaves there is nothing that could be
+/// freed or read.
+template <typename... Results>
+void clear(Results*... results) noexcept {
+  ((results == nullptr ? void() : void(*results = Results{})), ...);
 }
 
 /// @throws Error(kInvalidArgument) unless 0 <= n <= max.

@@ -6,6 +6,7 @@
 #include <new>
 #include <stdexcept>
 #include <string_view>
+#include <system_error>
 
 #include "base/error_name.h"
 #include "base/utf8.h"
@@ -57,6 +58,15 @@ lille_status tell(lille_error* error, lille_status status, std::string_view mess
   return status;
 }
 
+// The message of a system error is put together when it is asked for, which may fail.
+lille_status tell_system_error(lille_error* error, const std::error_code& code) noexcept {
+  try {
+    return tell(error, LILLE_IO, code.message());
+  } catch (...) {
+    return tell(error, LILLE_IO, "the operating system refused");
+  }
+}
+
 }  // namespace
 
 lille_status guarded(lille_error* error, FunctionRef<void()> body) noexcept {
@@ -70,7 +80,7 @@ lille_status guarded(lille_error* error, FunctionRef<void()> body) noexcept {
   } catch (const std::length_error&) {
     return tell(error, LILLE_OUT_OF_MEMORY, "memory could not be had");
   } catch (const std::filesystem::filesystem_error& thrown) {
-    return tell(error, LILLE_IO, thrown.code().message());
+    return tell_system_error(error, thrown.code());
   } catch (const std::exception& thrown) {
     return tell(error, LILLE_INTERNAL, thrown.what());
   } catch (...) {

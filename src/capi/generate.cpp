@@ -90,8 +90,7 @@ namespace capi = lille::capi;
 lille_status lille_generate(lille_session* session, const int32_t* prompt, int64_t n_prompt,
                             const lille_options* options, lille_response_callback on_response,
                             void* user_data, char** text, int64_t* n_bytes, lille_error* error) {
-  if (text != nullptr) *text = nullptr;
-  if (n_bytes != nullptr) *n_bytes = 0;
+  capi::clear(text, n_bytes);
   return capi::guarded(error, [&] {
     lille_session& used = capi::needed(session, "lille_generate: session");
     const auto tokens = capi::array_of(prompt, n_prompt, "lille_generate: prompt");

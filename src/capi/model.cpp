@@ -67,12 +67,15 @@ lille_model_info info_of(const lille_model& model) {
 constexpr int64_t kFirstBytes = offsetof(lille_model_info, form) + sizeof(lille_model_info::form);
 constexpr int64_t kMaxBytes = 4096;
 
+bool is_info_size(int64_t info_bytes) noexcept {
+  return info_bytes >= kFirstBytes && info_bytes <= kMaxBytes;
+}
+
 void copy_info(const lille_model_info& known, lille_model_info* info, int64_t info_bytes) {
-  if (info_bytes < kFirstBytes || info_bytes > kMaxBytes)
+  if (!is_info_size(info_bytes))
     raise(ErrorCode::kInvalidArgument,
           "[lille_model_get_info] info_bytes: expected sizeof(lille_model_info), from {} to {}, got {}",
           kFirstBytes, kMaxBytes, info_bytes);
-  std::memset(info, 0, static_cast<std::size_t>(info_bytes));
   std::memcpy(info, &known, std::min(static_cast<std::size_t>(info_bytes), sizeof known));
 }
 
@@ -83,8 +86,9 @@ namespace capi = lille::capi;
 
 lille_status lille_model_load(const char* path, const lille_options* options, lille_model** model,
                               lille_error* error) {
+  capi::clear(model);
   return capi::guarded(error, [&] {
-    lille_model*& result = capi::result_at(model, "lille_model_load: model");
+    lille_model*& result = capi::needed(model, "lille_model_load: model");
     const std::string name(capi::text_of(path, "lille_model_load: path"));
     result = new lille_model(capi::load_with_tokenizer(name, capi::options_or_none(options)));
   });
@@ -94,6 +98,8 @@ void lille_model_free(lille_model* model) { delete model; }
 
 lille_status lille_model_get_info(const lille_model* model, lille_model_info* info, int64_t info_bytes,
                                   lille_error* error) {
+  if (info != nullptr && capi::is_info_size(info_bytes))
+    std::memset(info, 0, static_cast<std::size_t>(info_bytes));
   return capi::guarded(error, [&] {
     const lille_model& known = capi::needed(model, "lille_model_get_info: model");
     capi::needed(info, "lille_model_get_info: info");

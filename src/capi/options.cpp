@@ -91,11 +91,32 @@ void set_option(lille_options& options, std::string_view name, std::string_view 
         printable(name));
 }
 
+// What an option takes that takes no number.
+constexpr std::string_view not_a_number(const bool&) { return "\"true\" or \"false\""; }
+constexpr std::string_view not_a_number(const std::string&) { return "text"; }
+constexpr std::string_view not_a_number(const std::vector<std::string>&) { return "text"; }
+constexpr std::string_view not_a_number(const std::map<int32_t, float>&) { return "text, pairs of numbers"; }
+template <typename Number>
+requires std::is_arithmetic_v<Number>
+constexpr std::string_view not_a_number(const Number&) { return ""; }
+template <typename Value>
+std::string_view not_a_number(const std::optional<Value>&) {
+  return not_a_number(Value{});
+}
+
 template <typename Number>
 lille_status set_number(lille_options* options, const char* name, Number value, lille_error* error) {
   return guarded(error, [&] {
-    set_option(needed(options, "lille_options_set: options"), text_of(name, "lille_options_set: name"),
-               fmt::format("{}", value));
+    lille_options& changed = needed(options, "lille_options_set: options");
+    const std::string_view called = text_of(name, "lille_options_set: name");
+    visit_all(changed, [&](const OptionSpec& spec, const auto& field) {
+      const std::string_view expected = not_a_number(field);
+      if (is_called(spec, called) && !expected.empty())
+        raise(ErrorCode::kInvalidArgument,
+              "[lille_options_set] {}: expected {}, got the number {}. Hint: lille_options_set takes text",
+              spec.name, expected, value);
+    });
+    set_option(changed, called, fmt::format("{}", value));
   });
 }
 
@@ -122,9 +143,10 @@ const lille_options& options_or_none(const lille_options* options) noexcept {
 namespace capi = lille::capi;
 
 lille_status lille_options_create(lille_options** options, lille_error* error) {
+  capi::clear(options);
   return capi::guarded(error, [&] {
     // Looked at first: the right side of an assignment is evaluated before the left.
-    lille_options*& result = capi::result_at(options, "lille_options_create: options");
+    lille_options*& result = capi::needed(options, "lille_options_create: options");
     result = new lille_options;
   });
 }

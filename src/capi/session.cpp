@@ -116,8 +116,9 @@ namespace capi = lille::capi;
 
 lille_status lille_session_create(const lille_model* model, const lille_options* options,
                                   lille_session** session, lille_error* error) {
+  capi::clear(session);
   return capi::guarded(error, [&] {
-    lille_session*& result = capi::result_at(session, "lille_session_create: session");
+    lille_session*& result = capi::needed(session, "lille_session_create: session");
     result =
         new lille_session(capi::needed(model, "lille_session_create: model"), capi::options_or_none(options));
   });

@@ -54,16 +54,18 @@ std::vector<int32_t> chat_of(const lille_tokenizer& tokenizer, std::span<const l
 namespace capi = lille::capi;
 
 lille_status lille_tokenizer_load(const char* path, lille_tokenizer** tokenizer, lille_error* error) {
+  capi::clear(tokenizer);
   return capi::guarded(error, [&] {
-    lille_tokenizer*& result = capi::result_at(tokenizer, "lille_tokenizer_load: tokenizer");
+    lille_tokenizer*& result = capi::needed(tokenizer, "lille_tokenizer_load: tokenizer");
     result = new lille_tokenizer(capi::load_tokenizer(capi::text_of(path, "lille_tokenizer_load: path")));
   });
 }
 
 lille_status lille_tokenizer_of_model(const lille_model* model, lille_tokenizer** tokenizer,
                                       lille_error* error) {
+  capi::clear(tokenizer);
   return capi::guarded(error, [&] {
-    lille_tokenizer*& result = capi::result_at(tokenizer, "lille_tokenizer_of_model: tokenizer");
+    lille_tokenizer*& result = capi::needed(tokenizer, "lille_tokenizer_of_model: tokenizer");
     result = new lille_tokenizer(capi::tokenizer_of(capi::needed(model, "lille_tokenizer_of_model: model"),
                                                     "lille_tokenizer_of_model"));
   });
@@ -86,9 +88,10 @@ int32_t lille_tokenizer_special_token(const lille_tokenizer* tokenizer, const ch
 
 lille_status lille_tokenize(const lille_tokenizer* tokenizer, const char* text, int64_t n_bytes,
                             int32_t** tokens, int64_t* n_tokens, lille_error* error) {
+  capi::clear(tokens, n_tokens);
   return capi::guarded(error, [&] {
-    int32_t*& result = capi::result_at(tokens, "lille_tokenize: tokens");
-    int64_t& n_result = capi::result_at(n_tokens, "lille_tokenize: n_tokens");
+    int32_t*& result = capi::needed(tokens, "lille_tokenize: tokens");
+    int64_t& n_result = capi::needed(n_tokens, "lille_tokenize: n_tokens");
     const lille_tokenizer& known = capi::needed(tokenizer, "lille_tokenize: tokenizer");
     capi::give_tokens(known.tokenizer.encode(capi::text_of(text, n_bytes, "lille_tokenize: text")), result,
                       n_result);
@@ -97,9 +100,9 @@ lille_status lille_tokenize(const lille_tokenizer* tokenizer, const char* text, 
 
 lille_status lille_detokenize(const lille_tokenizer* tokenizer, const int32_t* tokens, int64_t n_tokens,
                               char** text, int64_t* n_bytes, lille_error* error) {
+  capi::clear(text, n_bytes);
   return capi::guarded(error, [&] {
-    if (n_bytes != nullptr) *n_bytes = 0;
-    char*& result = capi::result_at(text, "lille_detokenize: text");
+    char*& result = capi::needed(text, "lille_detokenize: text");
     const lille_tokenizer& known = capi::needed(tokenizer, "lille_detokenize: tokenizer");
     const std::string bytes =
         known.tokenizer.decode(capi::array_of(tokens, n_tokens, "lille_detokenize: tokens"));
@@ -110,9 +113,10 @@ lille_status lille_detokenize(const lille_tokenizer* tokenizer, const int32_t* t
 
 lille_status lille_encode_prompt(const lille_model* model, const lille_options* options, const char* text,
                                  int64_t n_bytes, int32_t** tokens, int64_t* n_tokens, lille_error* error) {
+  capi::clear(tokens, n_tokens);
   return capi::guarded(error, [&] {
-    int32_t*& result = capi::result_at(tokens, "lille_encode_prompt: tokens");
-    int64_t& n_result = capi::result_at(n_tokens, "lille_encode_prompt: n_tokens");
+    int32_t*& result = capi::needed(tokens, "lille_encode_prompt: tokens");
+    int64_t& n_result = capi::needed(n_tokens, "lille_encode_prompt: n_tokens");
     const lille_model& known = capi::needed(model, "lille_encode_prompt: model");
     capi::give_tokens(capi::prompt_of(known, capi::options_or_none(options),
                                       capi::text_of(text, n_bytes, "lille_encode_prompt: text")),
@@ -123,9 +127,10 @@ lille_status lille_encode_prompt(const lille_model* model, const lille_options* 
 lille_status lille_apply_chat_template(const lille_tokenizer* tokenizer, const lille_chat_message* messages,
                                        int64_t n_messages, int32_t** tokens, int64_t* n_tokens,
                                        lille_error* error) {
+  capi::clear(tokens, n_tokens);
   return capi::guarded(error, [&] {
-    int32_t*& result = capi::result_at(tokens, "lille_apply_chat_template: tokens");
-    int64_t& n_result = capi::result_at(n_tokens, "lille_apply_chat_template: n_tokens");
+    int32_t*& result = capi::needed(tokens, "lille_apply_chat_template: tokens");
+    int64_t& n_result = capi::needed(n_tokens, "lille_apply_chat_template: n_tokens");
     const lille_tokenizer& known = capi::needed(tokenizer, "lille_apply_chat_template: tokenizer");
     capi::give_tokens(
         capi::chat_of(known, capi::array_of(messages, n_messages, "lille_apply_chat_template: messages")),

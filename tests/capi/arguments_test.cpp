@@ -24,11 +24,13 @@ TEST(CapiArguments, RefusesSizesThatNothingHas) {
   EXPECT_EQ(text_of("a\0b", 3, "f: x").size(), 3U);
 }
 
-TEST(CapiArguments, AResultIsNothingUntilItIsThere) {
+TEST(CapiArguments, ResultsAreNothingUntilTheyAreThere) {
   int value = 7;
   int* result = &value;
-  EXPECT_EQ(result_at(&result, "f: x"), nullptr);
+  int64_t n_result = 7;
+  clear(&result, static_cast<char**>(nullptr), &n_result);
   EXPECT_EQ(result, nullptr);
+  EXPECT_EQ(n_result, 0);
 }
 
 TEST(CapiArguments, CopiesEndInAZero) {

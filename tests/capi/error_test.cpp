@@ -4,6 +4,8 @@
 #include <new>
 #include <set>
 #include <stdexcept>
+#include <string>
+#include <system_error>
 
 #include "base/check.h"
 #include "base/error_name.h"
@@ -51,6 +53,27 @@ TEST(CapiError, NothingThatIsThrownComesOut) {
   EXPECT_EQ(guarded(&error, [] {}), LILLE_OK);
   EXPECT_EQ(error.status, LILLE_OK);
   EXPECT_STREQ(error.message, "");
+}
+
+// Makes its message when it is asked for, if there is memory.
+struct ToldByNeed : std::error_category {
+  mutable bool has_memory = true;
+  const char* name() const noexcept override { return "told by need"; }
+  std::string message(int) const override {
+    if (!has_memory) throw std::bad_alloc();
+    return "full";
+  }
+};
+
+TEST(CapiError, ASystemErrorThatCannotBeToldIsAnErrorToo) {
+  const ToldByNeed category;
+  const std::filesystem::filesystem_error thrown("x", std::error_code(1, category));
+  lille_error error;
+  EXPECT_EQ(guarded(&error, [&] { throw thrown; }), LILLE_IO);
+  EXPECT_STREQ(error.message, "full");
+  category.has_memory = false;
+  EXPECT_EQ(guarded(&error, [&] { throw thrown; }), LILLE_IO);
+  EXPECT_STREQ(error.message, "the operating system refused");
 }
 
 TEST(CapiError, LongMessagesAreCutBetweenCharacters) {

@@ -45,8 +45,13 @@ TEST_F(TinyCapi, InfoOfAnotherVersionIsFilledAsFarAsItGoes) {
   for (const int64_t n : {int64_t{-1}, kLowest, int64_t{0}, int64_t{8}, kHuge})
     expect_status(LILLE_INVALID_ARGUMENT, std::to_string(n),
                   [&](lille_error* error) { return lille_model_get_info(model_.get(), &info, n, error); });
-  expect_status(LILLE_INVALID_ARGUMENT, "model",
-                [&](lille_error* error) { return lille_model_get_info(nullptr, &info, sizeof info, error); });
+  expect_status(LILLE_INVALID_ARGUMENT, "model", [&](lille_error* error) {
+    std::memset(&info, 0x55, sizeof info);
+    const lille_status status = lille_model_get_info(nullptr, &info, sizeof info, error);
+    EXPECT_EQ(info.block_size, 0);
+    EXPECT_EQ(info.form, nullptr);
+    return status;
+  });
   expect_status(LILLE_INVALID_ARGUMENT, "info", [&](lille_error* error) {
     return lille_model_get_info(model_.get(), nullptr, sizeof info, error);
   });

@@ -63,6 +63,29 @@ TEST(CapiOptions, TypedSettersTakeNumbers) {
   EXPECT_EQ(options->generation.max_tokens, 9);
 }
 
+TEST(CapiOptions, TypedSettersRefuseWhatIsNoNumber) {
+  const auto options = options_with();
+  const std::vector<std::pair<const char*, const char*>> wrong = {
+      {"stop", "stop: expected text, got the number 5"},
+      {"overflow", "overflow: expected text"},
+      {"rope", "rope: expected text"},
+      {"grammar", "grammar: expected text"},
+      {"logit-bias", "logit_bias: expected text"},
+      {"exact", "exact: expected \"true\" or \"false\", got the number 5"},
+      {"bos", "bos: expected \"true\" or \"false\""}};
+  for (const auto& [name, part] : wrong) {
+    expect_status(LILLE_INVALID_ARGUMENT, part,
+                  [&](lille_error* error) { return lille_options_set_int(options.get(), name, 5, error); });
+    expect_status(LILLE_INVALID_ARGUMENT, part, [&](lille_error* error) {
+      return lille_options_set_double(options.get(), name, 5, error);
+    });
+  }
+  EXPECT_TRUE(options->generation.stop.empty());
+  for (const char* name :
+       {"temperature", "seed", "top_k", "threads", "num_draft_tokens", "repetition_penalty"})
+    EXPECT_EQ(lille_options_set_int(options.get(), name, 1, nullptr), LILLE_OK) << name;
+}
+
 TEST(CapiOptions, RefusesOtherValuesByName) {
   const auto options = options_with();
   const std::vector<std::pair<std::string, std::string>> wrong = {

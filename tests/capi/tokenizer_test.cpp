@@ -1,5 +1,8 @@
 #include "lille/tokenizer.h"
 
+#include <cstring>
+#include <type_traits>
+
 #include "capi/capi.h"
 
 namespace lille::test {
@@ -98,6 +101,44 @@ TEST_F(CapiTokenizer, PromptsBeginAsOptionsAndModelSay) {
   });
   expect_no_tokens("text", [&](int32_t** tokens, int64_t* n_tokens, lille_error* error) {
     return lille_encode_prompt(model_.get(), nullptr, nullptr, 1, tokens, n_tokens, error);
+  });
+}
+
+// Whichever of two results has no place, the other one is nothing.
+TEST_F(CapiTokenizer, ResultsAreNothingWhateverIsMissing) {
+  const lille_chat_message message = {"user", "Hi"};
+  const int32_t token = 5;
+  const auto expect_nothing = [](auto* result, auto&& call) {
+    using Result = std::remove_pointer_t<decltype(result)>;
+    expect_status(LILLE_INVALID_ARGUMENT, "NULL", [&](lille_error* error) {
+      std::memset(result, 0x55, sizeof *result);
+      const lille_status status = call(error);
+      EXPECT_EQ(*result, Result{});
+      return status;
+    });
+  };
+  int32_t* tokens = nullptr;
+  int64_t n = 0;
+  for (const bool has_tokens : {true, false}) {
+    int32_t** to = has_tokens ? &tokens : nullptr;
+    int64_t* n_to = has_tokens ? nullptr : &n;
+    const auto expect_none = [&](auto&& call) {
+      if (has_tokens)
+        expect_nothing(to, call);
+      else
+        expect_nothing(n_to, call);
+    };
+    expect_none(
+        [&](lille_error* error) { return lille_tokenize(tokenizer_.get(), "x", 1, to, n_to, error); });
+    expect_none([&](lille_error* error) {
+      return lille_encode_prompt(model_.get(), nullptr, "x", 1, to, n_to, error);
+    });
+    expect_none([&](lille_error* error) {
+      return lille_apply_chat_template(tokenizer_.get(), &message, 1, to, n_to, error);
+    });
+  }
+  expect_nothing(&n, [&](lille_error* error) {
+    return lille_detokenize(tokenizer_.get(), &token, 1, nullptr, &n, error);
   });
 }
 
