@@ -98,6 +98,17 @@ lille_status lille_options_set_double(lille_options* options, const char* name, 
 /// the time. Unless it is set, nothing is remembered.
 lille_status lille_options_set_cache_folder(lille_options* options, const char* folder, lille_error* error);
 
+/// Lets lille_model_load, and the option draft, take OWNER/NAME[@REVISION] of the Hugging Face hub, too: what
+/// exists as a path is that, other names are looked for in the cache and downloaded where they are missing or
+/// have changed (docs/HUB.md). Unless it is set, nothing is sent anywhere.
+/// @param cache_folder  Where downloads are kept, shared with Python's huggingface_hub:
+///   "/home/me/.cache/huggingface/hub".
+/// @param endpoint      NULL: "https://huggingface.co".
+/// @param token         Sent to the endpoint and nowhere else; NULL: none.
+/// @param offline       1: use what is in the cache and nothing else; 0: ask the hub.
+lille_status lille_options_set_hub(lille_options* options, const char* cache_folder, const char* endpoint,
+                                   const char* token, int32_t offline, lille_error* error);
+
 /// Receives one line about something that works but that a user should know; must not throw.
 typedef void (*lille_warning_callback)(const char* message, void* user_data);
 
@@ -114,8 +125,10 @@ const char* lille_option_name(int64_t option_idx);
 const char* lille_option_help(const char* name);
 
 /// Loads a model and what stands beside it: tokenizer and generation defaults.
-/// @param path     A folder, a GGUF file or a .pt file (docs/CHECKPOINTS.md), UTF-8.
-/// @param options  rope, threads, the cache folder and the warning callback count; NULL: none is set.
+/// @param path     A folder, a GGUF file or a .pt file (docs/CHECKPOINTS.md), UTF-8; after
+///   lille_options_set_hub a name on the hub, too.
+/// @param options  rope, threads, the cache folder, the hub and the warning callback count; NULL: none is
+/// set.
 /// @return LILLE_NOT_FOUND, LILLE_CORRUPT_FILE, LILLE_UNSUPPORTED; LILLE_INVALID_ARGUMENT if the tokenizer is
 ///   not the model's. Without any tokenizer there, it loads, and only functions that need one fail.
 lille_status lille_model_load(const char* path, const lille_options* options, lille_model** model,
@@ -273,6 +286,18 @@ typedef int (*lille_response_callback)(const lille_response* response, void* use
 lille_status lille_generate(lille_session* session, const int32_t* prompt, int64_t n_prompt,
                             const lille_options* options, lille_response_callback on_response,
                             void* user_data, char** text, int64_t* n_bytes, lille_error* error);
+
+/// Writes to a file what the session read for its last answer, so that a later session need not read it
+/// again; the option max_tokens 0 makes lille_generate read a prompt and answer nothing. The file appears
+/// whole or not at all.
+/// @return LILLE_NOT_FOUND, LILLE_INVALID_ARGUMENT or LILLE_IO if it cannot be written there.
+lille_status lille_save_prompt_cache(lille_session* session, const char* path, lille_error* error);
+
+/// Makes the session remember what lille_save_prompt_cache wrote, in place of its last answer: the next
+/// prompt is read from where it differs. If it fails, the session remembers what it did.
+/// @return LILLE_INVALID_ARGUMENT for a cache of another model, rotary layout, kv_bits or other kernels;
+///   LILLE_CORRUPT_FILE, LILLE_NOT_FOUND, LILLE_UNSUPPORTED.
+lille_status lille_load_prompt_cache(lille_session* session, const char* path, lille_error* error);
 
 /// Of which tokens lille_logits gives logits.
 enum lille_logits_for {

@@ -10,6 +10,7 @@
 #include "generate/options.h"
 #include "lille.h"
 #include "lille/draft.h"
+#include "lille/hub.h"
 #include "lille/model.h"
 #include "lille/tokenizer.h"
 
@@ -21,6 +22,7 @@ struct lille_options {
   lille::DraftOptions draft;
   lille::GenerationOptions generation;
   std::string cache_folder;
+  std::optional<lille::HubOptions> hub;  ///< Empty: a model is a path.
   lille_warning_callback on_warning = nullptr;
   void* on_warning_data = nullptr;
 };
@@ -57,7 +59,8 @@ namespace lille::capi {
 const lille_options& options_or_none(const lille_options* options) noexcept;
 
 /// Loads a model as these options say.
-Model load_model(const std::string& path, const lille_options& options);
+/// @param name  a path, or with options.hub a name on the hub, too.
+Model load_model(const std::string& name, const lille_options& options);
 
 /// A tokenizer with what is to be known of it, from what Model::path names.
 lille_tokenizer load_tokenizer(const std::filesystem::path& model);

@@ -8,7 +8,7 @@
 
 namespace lille::capi {
 
-Model load_model(const std::string& path, const lille_options& options) {
+Model load_model(const std::string& name, const lille_options& options) {
   LoadOptions load;
   load.rope_layout = rope_layout_from_name(options.model.rope);
   load.cache_folder = options.cache_folder;
@@ -17,7 +17,10 @@ Model load_model(const std::string& path, const lille_options& options) {
     load.on_warning = [&options](std::string_view message) {
       options.on_warning(std::string(message).c_str(), options.on_warning_data);
     };
-  return Model::load(path, load);
+  if (!options.hub) return Model::load(name, load);
+  HubOptions hub = *options.hub;
+  hub.on_note = load.on_warning;
+  return Model::load(resolve_model(name, hub), load);
 }
 
 const lille_tokenizer& tokenizer_of(const lille_model& model, std::string_view where) {

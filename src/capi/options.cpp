@@ -179,6 +179,22 @@ lille_status lille_options_set_cache_folder(lille_options* options, const char* 
   });
 }
 
+lille_status lille_options_set_hub(lille_options* options, const char* cache_folder, const char* endpoint,
+                                   const char* token, int32_t offline, lille_error* error) {
+  return capi::guarded(error, [&] {
+    lille_options& changed = capi::needed(options, "lille_options_set_hub: options");
+    lille::HubOptions hub;
+    hub.cache_folder = capi::text_of(cache_folder, "lille_options_set_hub: cache_folder");
+    if (hub.cache_folder.empty())
+      raise(lille::ErrorCode::kInvalidArgument,
+            "[lille_options_set_hub] cache_folder: expected a folder, got \"\"");
+    if (endpoint != nullptr) hub.endpoint = endpoint;
+    if (token != nullptr) hub.token = token;
+    hub.offline = offline != 0;
+    changed.hub = std::move(hub);
+  });
+}
+
 lille_status lille_options_set_warning_callback(lille_options* options, lille_warning_callback callback,
                                                 void* user_data, lille_error* error) {
   return capi::guarded(error, [&] {

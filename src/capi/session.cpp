@@ -1,6 +1,7 @@
 #include "capi/arguments.h"
 #include "capi/error.h"
 #include "capi/handles.h"
+#include "lille/prompt_cache.h"
 #include "model/hidden_sum.h"
 #include "tokenizer/token_difference.h"
 
@@ -95,6 +96,17 @@ void embedding_of(lille_session& session, std::span<const int32_t> tokens, std::
   std::ranges::transform(sum, values.begin(), [&](double of) { return static_cast<float>(of / n_tokens); });
 }
 
+void save_cache(lille_session& session, std::string_view path) {
+  const SessionUse use(session, "lille_save_prompt_cache");
+  save_prompt_cache(path, session.cache);
+}
+
+void load_cache(lille_session& session, std::string_view path) {
+  const SessionUse use(session, "lille_load_prompt_cache");
+  session.cache = load_prompt_cache(path, session.model.model,
+                                    {session.session.cache_type(), std::string(session.session.kernels())});
+}
+
 }  // namespace
 }  // namespace lille::capi
 
@@ -135,6 +147,20 @@ void lille_session_cancel(lille_session* session) {
 const char* lille_session_kernels(const lille_session* session) {
   // Session keeps it as a std::string.
   return session == nullptr ? nullptr : session->session.kernels().data();
+}
+
+lille_status lille_save_prompt_cache(lille_session* session, const char* path, lille_error* error) {
+  return capi::guarded(error, [&] {
+    capi::save_cache(capi::needed(session, "lille_save_prompt_cache: session"),
+                     capi::text_of(path, "lille_save_prompt_cache: path"));
+  });
+}
+
+lille_status lille_load_prompt_cache(lille_session* session, const char* path, lille_error* error) {
+  return capi::guarded(error, [&] {
+    capi::load_cache(capi::needed(session, "lille_load_prompt_cache: session"),
+                     capi::text_of(path, "lille_load_prompt_cache: path"));
+  });
 }
 
 lille_status lille_logits(lille_session* session, const int32_t* tokens, int64_t n_tokens, int32_t logits_for,

@@ -79,6 +79,69 @@ TEST(CapiModel, RefusesWhatIsNoModel) {
   lille_model_free(nullptr);
 }
 
+class CapiHub : public testing::Test {
+ protected:
+  // The cache of Python's huggingface_hub with one revision of a model, whose files lie elsewhere.
+  void SetUp() override {
+    const std::string commit(40, 'a');
+    const std::filesystem::path model = folder_.path() / "models--owner--tiny";
+    std::filesystem::create_directories(model / "refs");
+    std::filesystem::create_directories(model / "snapshots" / commit);
+    for (const auto& file : std::filesystem::directory_iterator(source_path("models/lille-tiny-8bit")))
+      std::filesystem::create_symlink(file.path(), model / "snapshots" / commit / file.path().filename());
+    folder_.write("models--owner--tiny/refs/main", commit);
+  }
+
+  lille_status set_hub(const char* cache_folder, int32_t offline, lille_error* error) {
+    return lille_options_set_hub(options_.get(), cache_folder, nullptr, nullptr, offline, error);
+  }
+
+  TemporaryFolder folder_;
+  Handle<lille_options> options_ = options_with({{"threads", "1"}});
+};
+
+TEST_F(CapiHub, NamesAreThoseOfTheHubOnceItIsSet) {
+  lille_model* model = nullptr;
+  const auto load = [&](lille_error* error) {
+    return lille_model_load("owner/tiny", options_.get(), &model, error);
+  };
+  expect_status(LILLE_NOT_FOUND, "owner/tiny", load);
+  const std::string cache = folder_.path().string();
+  expect_ok([&](lille_error* error) { return set_hub(cache.c_str(), 1, error); });
+  expect_ok(load);
+  const Handle<lille_model> owner(model);
+  lille_model_info info;
+  expect_ok([&](lille_error* error) { return lille_model_get_info(model, &info, sizeof info, error); });
+  EXPECT_EQ(info.has_tokenizer, 1);
+  // A path is still one, and a draft model has a name, too.
+  const auto by_path = model_at(source_path("models/lille-tiny-8bit"), options_.get());
+  expect_ok(
+      [&](lille_error* error) { return lille_options_set(options_.get(), "draft", "owner/tiny", error); });
+  session_of(model, options_.get());
+  expect_status(LILLE_NOT_FOUND, "owner/large", [&](lille_error* error) {
+    return lille_model_load("owner/large", options_.get(), &model, error);
+  });
+  EXPECT_EQ(model, nullptr);
+}
+
+TEST_F(CapiHub, WhatCannotBeReachedIsAnError) {
+  const std::string cache = folder_.path().string();
+  expect_ok([&](lille_error* error) {
+    return lille_options_set_hub(options_.get(), cache.c_str(), "ftp://nowhere", "token", 0, error);
+  });
+  lille_model* model = nullptr;
+  lille_error error;
+  EXPECT_NE(lille_model_load("owner/large", options_.get(), &model, &error), LILLE_OK);
+  EXPECT_EQ(model, nullptr);
+  expect_status(LILLE_INVALID_ARGUMENT, "options", [&](lille_error* told) {
+    return lille_options_set_hub(nullptr, cache.c_str(), nullptr, nullptr, 0, told);
+  });
+  expect_status(LILLE_INVALID_ARGUMENT, "cache_folder",
+                [&](lille_error* told) { return set_hub(nullptr, 0, told); });
+  expect_status(LILLE_INVALID_ARGUMENT, "cache_folder",
+                [&](lille_error* told) { return set_hub("", 0, told); });
+}
+
 TEST(CapiModel, WithoutATokenizerItIsAModelOfIds) {
   const auto model = model_at(source_path("tests/golden/mlx/toy"));
   lille_model_info info;

@@ -148,5 +148,75 @@ TEST_F(CapiSession, RefusesADraftModelThatIsNone) {
   EXPECT_EQ(session, nullptr);
 }
 
+// The tokens that were reused, and all of the answer.
+struct Answered {
+  int64_t n_cached = 0;
+  std::string text;
+};
+
+Answered answered(lille_session* session, const std::vector<int32_t>& tokens) {
+  const auto options = options_with({{"max_tokens", "6"}, {"temperature", "0"}});
+  Answered answer;
+  char* text = nullptr;
+  const auto note = [](const lille_response* response, void* answer_of) {
+    static_cast<Answered*>(answer_of)->n_cached = response->n_cached_tokens;
+    return 0;
+  };
+  expect_ok([&](lille_error* error) {
+    return lille_generate(session, tokens.data(), static_cast<int64_t>(tokens.size()), options.get(), note,
+                          &answer, &text, nullptr, error);
+  });
+  answer.text = text;
+  lille_free(text);
+  return answer;
+}
+
+TEST_F(CapiSession, WhatItReadGoesToAFileAndBack) {
+  const TemporaryFolder folder;
+  const std::string path = (folder.path() / "cache").string();
+  const auto save = [&](lille_error* error) {
+    return lille_save_prompt_cache(session_.get(), path.c_str(), error);
+  };
+  const Answered cold = answered(session_.get(), tokens_);
+  EXPECT_EQ(cold.n_cached, 0);
+  expect_ok(save);
+  const auto other = session_of(model_.get(), options_.get());
+  const auto load = [&](lille_error* error) {
+    return lille_load_prompt_cache(other.get(), path.c_str(), error);
+  };
+  expect_ok(load);
+  const Answered warm = answered(other.get(), tokens_);
+  EXPECT_EQ(warm.n_cached, n_tokens_ - 1);
+  EXPECT_EQ(warm.text, cold.text);
+
+  folder.write("cache", "no cache");
+  expect_status(LILLE_CORRUPT_FILE, "cache", load);
+  EXPECT_EQ(answered(other.get(), tokens_).n_cached, n_tokens_ - 1) << "it remembers what it did";
+  std::filesystem::remove(path);
+  expect_status(LILLE_NOT_FOUND, "cache", load);
+}
+
+TEST_F(CapiSession, CachesOfAnotherKindAreRefused) {
+  const TemporaryFolder folder;
+  const std::string path = (folder.path() / "cache").string();
+  answered(session_.get(), tokens_);
+  expect_ok([&](lille_error* error) { return lille_save_prompt_cache(session_.get(), path.c_str(), error); });
+  const auto narrow = options_with({{"threads", "1"}, {"kv_bits", "8"}});
+  const auto other = session_of(model_.get(), narrow.get());
+  expect_status(LILLE_INVALID_ARGUMENT, "cache_type", [&](lille_error* error) {
+    return lille_load_prompt_cache(other.get(), path.c_str(), error);
+  });
+  const std::string nowhere = (folder.path() / "none" / "cache").string();
+  expect_status(LILLE_NOT_FOUND, "none", [&](lille_error* error) {
+    return lille_save_prompt_cache(session_.get(), nowhere.c_str(), error);
+  });
+  for (const auto call : {lille_save_prompt_cache, lille_load_prompt_cache}) {
+    expect_status(LILLE_INVALID_ARGUMENT, "session",
+                  [&](lille_error* error) { return call(nullptr, path.c_str(), error); });
+    expect_status(LILLE_INVALID_ARGUMENT, "path",
+                  [&](lille_error* error) { return call(session_.get(), nullptr, error); });
+  }
+}
+
 }  // namespace
 }  // namespace lille::test
