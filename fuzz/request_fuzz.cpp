@@ -33,7 +33,6 @@ void check_request(const lille::GenerationRequest& request, const lille::ServedM
                          static_cast<int64_t>(prompt.tokens.size()) <= model.args.block_size);
     for (const int32_t id : prompt.tokens) lille::fuzz::require(id >= 0 && id < model.args.vocab_size);
   }
-  lille::make_stream_options(request.options, model.defaults, model.tokenizer);
   lille::ApiReply reply;
   lille::tell_ignored(reply, request.ignored);
   for (const auto& [name, value] : reply.headers)

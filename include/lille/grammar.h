@@ -14,9 +14,10 @@ class CompiledGrammar;
 class Grammar {
  public:
   /// Reads rules such as `root ::= "yes" | "no"`; answers are what `root` stands for.
+  /// @param where  what the text is called in messages.
   /// @throws Error(kInvalidArgument) that names the line and what was expected there, the rule that is
   ///   missing or that no finite text fulfils, or the limit that is exceeded.
-  static Grammar parse(std::string_view text);
+  static Grammar parse(std::string_view text, std::string_view where = "grammar");
 
   /// The JSON documents that a JSON Schema of OpenAI's strict subset allows; `{"type": "object"}` is any JSON
   /// object.

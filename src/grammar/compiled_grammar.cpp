@@ -15,9 +15,9 @@ CompiledGrammar::CompiledGrammar(const RuleSet& rules) : root_(rules.root) {
   const GrammarNetwork::Reach reach = network.reach_end(true);
   if (!reach.rules[root_])
     raise(ErrorCode::kInvalidArgument,
-          "[grammar] expected a rule {} that a finite text can fulfil, got one that always asks for more. "
-          "Hint: a rule that needs itself needs another choice, too",
-          printable(rules.names[root_]));
+          "{}: expected a rule {} that a finite text can fulfil, got one that always asks for more. Hint: a "
+          "rule that needs itself needs another choice, too",
+          rules.where, printable(rules.names[root_]));
 
   positions_.reserve(network.nodes().size() + 1);
   const auto add_position = [&](uint32_t rule, bool is_end) {

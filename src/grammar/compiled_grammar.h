@@ -38,7 +38,8 @@ class CompiledGrammar {
     bool is_end;  ///< Of its rule.
   };
 
-  /// @throws Error(kInvalidArgument) if the rules are more than kMaxGrammarPositions, repeat something more
+  /// @throws Error(kInvalidArgument), which begins with RuleSet::where, if the rules are more than
+  /// kMaxGrammarPositions, repeat something more
   ///   than kMaxRepetitions times, or have no finite sentence at all.
   explicit CompiledGrammar(const RuleSet& rules);
 

@@ -51,6 +51,7 @@ struct RuleSet {
   std::vector<std::string> names;
   std::vector<Expression> rules;  ///< One for each name.
   uint32_t root = 0;
+  std::string where = "grammar";  ///< What messages call the text that they were read from.
 
   /// Appends a rule that stands for nothing yet and returns its number.
   uint32_t add(std::string name);

@@ -25,8 +25,8 @@ bool is_read(std::shared_ptr<const CompiledGrammar> grammar, std::string_view te
 
 Grammar::Grammar(std::shared_ptr<const CompiledGrammar> compiled) : compiled_(std::move(compiled)) {}
 
-Grammar Grammar::parse(std::string_view text) {
-  return Grammar(std::make_shared<const CompiledGrammar>(parse_grammar_text(text)));
+Grammar Grammar::parse(std::string_view text, std::string_view where) {
+  return Grammar(std::make_shared<const CompiledGrammar>(parse_grammar_text(text, where)));
 }
 
 Grammar Grammar::from_json_schema(std::string_view schema, std::string_view where) {

@@ -33,7 +33,7 @@ std::optional<uint32_t> hex_digit(char c) {
 
 class GrammarReader {
  public:
-  explicit GrammarReader(std::string_view text) : text_(text) {}
+  GrammarReader(std::string_view text, std::string_view where) : text_(text) { rules_.where = where; }
 
   RuleSet read() {
     skip_blanks();
@@ -41,12 +41,12 @@ class GrammarReader {
     while (!is_at_end()) read_rule();
     const auto root = numbers_.find(kRoot);
     if (root == numbers_.end())
-      raise(ErrorCode::kInvalidArgument,
-            "[grammar] expected a rule named root, where a text begins, got none");
+      raise(ErrorCode::kInvalidArgument, "{}: expected a rule named root, where a text begins, got none",
+            rules_.where);
     for (uint32_t idx = 0; idx < rules_.rules.size(); ++idx)
       if (!is_defined_[idx])
-        raise(ErrorCode::kInvalidArgument, "[grammar] line {}: expected a rule that is defined, got {}",
-              line_of(first_named_[idx]), printable(rules_.names[idx]));
+        raise(ErrorCode::kInvalidArgument, "{}: line {}: expected a rule that is defined, got {}",
+              rules_.where, line_of(first_named_[idx]), printable(rules_.names[idx]));
     rules_.root = root->second;
     return std::move(rules_);
   }
@@ -61,7 +61,7 @@ class GrammarReader {
 
   [[noreturn]] void refuse(std::string_view expected) const {
     const std::string_view rest = text_.substr(pos_, text_.substr(pos_).find_first_of("\r\n"));
-    raise(ErrorCode::kInvalidArgument, "[grammar] line {}: expected {}, got {}", line(), expected,
+    raise(ErrorCode::kInvalidArgument, "{}: line {}: expected {}, got {}", rules_.where, line(), expected,
           is_at_end()    ? "the end"
           : rest.empty() ? "the end of the line"
                          : '"' + printable(rest, 30) + '"');
@@ -111,8 +111,8 @@ class GrammarReader {
     }
     const uint32_t number = number_of(name);
     if (is_defined_[number])
-      raise(ErrorCode::kInvalidArgument, "[grammar] line {}: expected each rule once, got {} again", line(),
-            printable(name));
+      raise(ErrorCode::kInvalidArgument, "{}: line {}: expected each rule once, got {} again", rules_.where,
+            line(), printable(name));
     is_defined_[number] = true;
     Expression expression = read_choice();
     rules_.rules[number] = std::move(expression);
@@ -164,8 +164,8 @@ class GrammarReader {
 
   Expression read_group() {
     if (++depth_ > kMaxGrammarDepth)
-      raise(ErrorCode::kInvalidArgument,
-            "[grammar] line {}: expected at most {} levels of brackets, got more", line(), kMaxGrammarDepth);
+      raise(ErrorCode::kInvalidArgument, "{}: line {}: expected at most {} levels of brackets, got more",
+            rules_.where, line(), kMaxGrammarDepth);
     Expression group = read_choice();
     if (!take(")")) refuse(")");
     --depth_;
@@ -185,8 +185,8 @@ class GrammarReader {
       else if (!take("*"))
         return part;
       if (n_marks == kMaxMarks)
-        raise(ErrorCode::kInvalidArgument, "[grammar] line {}: expected at most {} repetitions of each other",
-              line(), kMaxMarks);
+        raise(ErrorCode::kInvalidArgument, "{}: line {}: expected at most {} repetitions of each other",
+              rules_.where, line(), kMaxMarks);
       part = repeat_of(std::move(part), min, max);
       skip_blanks();
     }
@@ -204,8 +204,8 @@ class GrammarReader {
     }
     if (!take("}")) refuse("} after the bounds of a repetition");
     if (max < min)
-      raise(ErrorCode::kInvalidArgument,
-            "[grammar] line {}: expected bounds in ascending order, got {{{},{}}}", line(), min, max);
+      raise(ErrorCode::kInvalidArgument, "{}: line {}: expected bounds in ascending order, got {{{},{}}}",
+            rules_.where, line(), min, max);
   }
 
   uint32_t read_count() {
@@ -277,8 +277,8 @@ class GrammarReader {
       code_point = code_point << 4 | *digit;
     }
     if (code_point > kMaxCodePoint || (code_point >= 0xd800 && code_point <= 0xdfff))
-      raise(ErrorCode::kInvalidArgument, "[grammar] line {}: expected a character, got the number 0x{:x}",
-            line(), code_point);
+      raise(ErrorCode::kInvalidArgument, "{}: line {}: expected a character, got the number 0x{:x}",
+            rules_.where, line(), code_point);
     return code_point;
   }
 
@@ -293,11 +293,11 @@ class GrammarReader {
 
 }  // namespace
 
-RuleSet parse_grammar_text(std::string_view text) {
+RuleSet parse_grammar_text(std::string_view text, std::string_view where) {
   if (text.size() > kMaxGrammarBytes)
-    raise(ErrorCode::kInvalidArgument, "[grammar] expected at most {} bytes, got {}", kMaxGrammarBytes,
+    raise(ErrorCode::kInvalidArgument, "{}: expected at most {} bytes, got {}", where, kMaxGrammarBytes,
           text.size());
-  return GrammarReader(text).read();
+  return GrammarReader(text, where).read();
 }
 
 }  // namespace lille

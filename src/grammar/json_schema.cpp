@@ -66,8 +66,9 @@ std::string written(const ordered_json& value) { return value.dump(); }
 
 class SchemaReader {
  public:
-  SchemaReader(const ordered_json& root, std::string_view where)
-      : root_(root), where_(where), json_(rules_) {}
+  SchemaReader(const ordered_json& root, std::string_view where) : root_(root), where_(where), json_(rules_) {
+    rules_.where = where;
+  }
 
   RuleSet read() {
     rules_.root = number_of(root_, std::string(where_));

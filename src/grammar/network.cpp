@@ -19,15 +19,9 @@ bool is_small(const Expression& expression) {
           expression.ranges.front().last < 0x80);
 }
 
-void check_count(uint32_t count) {
-  if (count > kMaxRepetitions)
-    raise(ErrorCode::kInvalidArgument, "[grammar] repetition: expected at most {} times, got {}",
-          kMaxRepetitions, count);
-}
-
 }  // namespace
 
-GrammarNetwork::GrammarNetwork(const RuleSet& rules) {
+GrammarNetwork::GrammarNetwork(const RuleSet& rules) : where_(rules.where) {
   for (const Expression& expression : rules.rules) add_rule(&expression);
   // Repetitions append rules without a name.
   for (std::size_t idx = 0; idx < expressions_.size(); ++idx) {
@@ -38,12 +32,18 @@ GrammarNetwork::GrammarNetwork(const RuleSet& rules) {
   }
 }
 
+void GrammarNetwork::check_count(uint32_t count) const {
+  if (count > kMaxRepetitions)
+    raise(ErrorCode::kInvalidArgument, "{}: repetition: expected at most {} times, got {}", where_,
+          kMaxRepetitions, count);
+}
+
 uint32_t GrammarNetwork::add_node() {
   if (nodes_.size() == kMaxGrammarPositions)
     raise(ErrorCode::kInvalidArgument,
-          "[grammar] expected at most {} positions in all rules together, got more. Hint: repeat less, or "
-          "shorter things",
-          kMaxGrammarPositions);
+          "{}: expected at most {} positions in all rules together, got more. Hint: repeat less, or shorter "
+          "things",
+          where_, kMaxGrammarPositions);
   nodes_.emplace_back().rule = rule_;
   return static_cast<uint32_t>(nodes_.size() - 1);
 }

@@ -35,6 +35,7 @@ class GrammarNetwork {
   const std::vector<uint32_t>& ends() const noexcept { return ends_; }
 
  private:
+  void check_count(uint32_t count) const;
   uint32_t add_node();
   uint32_t add_rule(const Expression* expression);
   uint32_t lay(const Expression& expression, uint32_t from);
@@ -42,6 +43,7 @@ class GrammarNetwork {
   uint32_t lay_characters(const std::vector<CharacterRange>& ranges, uint32_t from);
   uint32_t lay_repeat(const Expression& expression, uint32_t from);
 
+  std::string where_;  // as messages call the rules
   std::vector<Node> nodes_;
   std::vector<uint32_t> begins_;
   std::vector<uint32_t> ends_;

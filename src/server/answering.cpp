@@ -62,16 +62,11 @@ std::vector<AnswerPart> echoes(const Exchange& exchange, const GenerationRequest
 
 std::vector<AnswerRequest> answer_requests(const Exchange& exchange, const GenerationRequest& request) {
   std::vector<AnswerRequest> requests;
-  GenerationOptions options = request.options;
-  const uint64_t seed = options.seed.value_or(exchange.seed);
-  // The prompt fits already.
-  options.overflow = overflow_name(Overflow::kError);
-  // Once for all answers: a grammar is compiled for it.
-  StreamOptions stream = make_stream_options(options, exchange.model.defaults, exchange.model.tokenizer);
+  const uint64_t seed = request.options.seed.value_or(exchange.seed);
   for (const RequestPrompt& prompt : request.prompts)
     for (int64_t idx = 0; idx < request.best_of; ++idx) {
-      stream.seed = seed + static_cast<uint64_t>(idx);
-      requests.push_back({prompt.tokens, stream});
+      requests.push_back({prompt.tokens, request.answer});
+      requests.back().options.seed = seed + static_cast<uint64_t>(idx);
     }
   return requests;
 }

@@ -1,7 +1,5 @@
 #include "server/generation_request.h"
 
-#include <algorithm>
-
 #include "base/text.h"
 #include "generate/options_json.h"
 #include "io/json.h"
@@ -16,15 +14,17 @@ using nlohmann::json;
 constexpr std::string_view kSchemaField = "response_format.json_schema.schema";
 constexpr std::size_t kMaxSchemaNameBytes = 64;
 
-// The option of the table that a message is about: its name stands before a colon, or at the beginning.
-std::string option_in(std::string_view message) {
+// The field that a message of make_stream_options begins with, behind who says it and the dashes of a flag.
+// What follows quotes the client, who may name things like fields.
+std::string subject_of(std::string_view message) {
+  constexpr std::string_view kSpeakerEnd = "] ";
+  if (message.starts_with('[') && message.find(kSpeakerEnd) != std::string_view::npos)
+    message.remove_prefix(message.find(kSpeakerEnd) + kSpeakerEnd.size());
   std::string found;
   GenerationOptions options;
   visit_options(options, [&](const OptionSpec& spec, const auto&) {
-    const std::string name(spec.name);
-    if (message.find(name + ":") != std::string_view::npos || message.starts_with(name + ".") ||
-        message.starts_with("[" + name + "]"))
-      found = name;
+    for (const std::string& name : {std::string(spec.name), flag_of(spec.name)})
+      if (message.starts_with(name) && message.substr(name.size()).starts_with(':')) found = spec.name;
   });
   return found;
 }
@@ -50,6 +50,8 @@ void read_table(Fields& fields, GenerationOptions& options) {
   if (options.logits_processors.logit_bias.size() > kMaxBiases)
     refuse_field("logit_bias", fmt::format("at most {} ids", kMaxBiases),
                  fmt::to_string(options.logits_processors.logit_bias.size()));
+  if (!options.grammar.empty() && !options.json_schema.empty())
+    refuse_field("grammar", "none beside json_schema", "both");
 }
 
 void read_max_completion_tokens(Fields& fields, GenerationOptions& options) {
@@ -115,20 +117,18 @@ void read_response_format(Fields& fields, GenerationRequest& request) {
   if (type != "text" && !(options.grammar.empty() && options.json_schema.empty()))
     refuse_field("response_format.type", "\"text\" beside grammar and json_schema",
                  fmt::format("\"{}\"", *type));
-  if (is_schema) options.json_schema = read_schema(format, request);
+  if (is_schema) {
+    options.json_schema = read_schema(format, request);
+    request.grammar_field = kSchemaField;
+  }
   if (type == "json_object") options.json_schema = R"({"type":"object"})";
   note_unknown(format, request);
-  if (!is_schema) return;
-  try {
-    Grammar::from_json_schema(options.json_schema, kSchemaField);
-  } catch (const Error& error) {
-    throw RefusedRequest(400, error.what(), std::string(kSchemaField));
-  }
 }
 
 void read_common(Fields& fields, GenerationRequest& request, const ServedModel& model) {
   check_model_field(fields, model);
   read_table(fields, request.options);
+  request.grammar_field = request.options.grammar.empty() ? "json_schema" : "grammar";
   read_max_completion_tokens(fields, request.options);
   request.n = request.best_of = fields.number("n", 1, kMaxAnswers).value_or(1);
   read_stream(fields, request);
@@ -137,17 +137,37 @@ void read_common(Fields& fields, GenerationRequest& request, const ServedModel& 
   fields.accept("user");
 }
 
+void add_grammar(GenerationRequest& request, const Tokenizer& tokenizer) {
+  const std::string& grammar = request.options.grammar;
+  const std::string& schema = request.options.json_schema;
+  if (grammar.empty() && schema.empty()) return;
+  const std::string& field = request.grammar_field;
+  try {
+    const Grammar compiled =
+        grammar.empty() ? Grammar::from_json_schema(schema, field) : Grammar::parse(grammar, field);
+    request.answer.logits_processors.add(make_grammar_processor(compiled, tokenizer));
+  } catch (const Error& error) {
+    throw RefusedRequest(400, error.what(), field);
+  }
+}
+
 void finish(const Fields& fields, GenerationRequest& request, const ServedModel& model) {
   if (model.is_strict && !request.ignored.empty())
     throw RefusedRequest(400, fmt::format("{}: unknown field", request.ignored.front()),
                          request.ignored.front(), "unknown_field");
   const std::vector<std::string> unknown = unknown_fields(fields, model);
   request.ignored.insert(request.ignored.end(), unknown.begin(), unknown.end());
+  GenerationOptions options = request.options;
+  // The prompts fit already.
+  options.overflow = overflow_name(Overflow::kError);
+  options.grammar.clear();
+  options.json_schema.clear();
   try {
-    make_stream_options(request.options, model.defaults, model.tokenizer);
+    request.answer = make_stream_options(options, model.defaults, model.tokenizer);
   } catch (const Error& error) {
-    throw RefusedRequest(400, error.what(), option_in(error.what()));
+    throw RefusedRequest(400, error.what(), subject_of(error.what()));
   }
+  add_grammar(request, model.tokenizer);
 }
 
 // What the context has room for, as the option `overflow` says.

@@ -43,6 +43,8 @@ struct GenerationRequest {
   bool is_chat = false;
   std::vector<RequestPrompt> prompts;  ///< At least one; of a chat exactly one.
   GenerationOptions options;           ///< max_tokens, stop, temperature and so on.
+  std::string grammar_field;           ///< The field that `grammar` or `json_schema` come from.
+  StreamOptions answer;                ///< How each is made, by the options, with another seed for each.
   int64_t n = 1;                       ///< Answers to each prompt.
   int64_t best_of = 1;                 ///< Of so many answers the n likeliest are given; >= n.
   bool echo = false;                   ///< The prompt stands before each answer.

@@ -332,7 +332,7 @@ TEST(Options, WhatOnlyTheTokenizerOrTheTextTellsIsRefusedAtOnce) {
   refused("--stop: expected UTF-8 text", [](auto& o) { o.stop = {"\xff"}; });
   refused("--top-logprobs: expected 0 to 32768 (vocab_size), got 32769",
           [](auto& o) { o.top_logprobs = 32769; });
-  refused("[grammar] line 1: expected NAME ::=", [](auto& o) { o.grammar = "x"; });
+  refused("grammar: line 1: expected NAME ::=", [](auto& o) { o.grammar = "x"; });
   refused("json_schema.not: not understood", [](auto& o) { o.json_schema = R"({"not":{}})"; });
   refused("--grammar: expected none beside --json-schema, got both",
           [](auto& o) { o.grammar = o.json_schema = "{}"; });

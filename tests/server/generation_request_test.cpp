@@ -102,12 +102,31 @@ TEST_F(GenerationRequestTest, FormatsNameWhatTheyDoNotUnderstand) {
       with_schema({{"type", "object"}, {"properties", {{"x", {{"type", "string"}, {"format", "date"}}}}}}),
       schema_field, schema_field + ".properties.x.format: not understood");
   refused(with_schema("{"), schema_field, "expected JSON");
-  expect_chat_refused({{"grammar", "root"}}, "grammar", "[grammar] line 1: expected NAME ::=");
+  expect_chat_refused({{"grammar", "root"}}, "grammar", "grammar: line 1: expected NAME ::=");
   expect_chat_refused({{"json_schema", {{"not", 1}}}}, "json_schema", "json_schema.not: not understood");
   expect_chat_refused({{"grammar", "root ::= \"a\""}, {"response_format", {{"type", "json_object"}}}},
                       "response_format.type", "\"text\" beside grammar");
   expect_chat_refused({{"grammar", "root ::= \"a\""}, {"json_schema", json::object()}}, "grammar",
                       "expected none beside");
+}
+
+TEST_F(GenerationRequestTest, WhatIsNamedLikeAFieldIsNotTakenForOne) {
+  const std::string schema_field = "response_format.json_schema.schema";
+  const auto format_of = [](const json& schema) {
+    return json{{"type", "json_schema"}, {"json_schema", {{"name", "x"}, {"schema", schema}}}};
+  };
+  for (const std::string name : {"stop", "seed", "top_p", "grammar"}) {
+    const json schema = {{"type", "object"},
+                         {"properties", {{name, {{"format", "date"}, {"type", "string"}}}}}};
+    expect_chat_refused({{"response_format", format_of(schema)}}, schema_field,
+                        name + ".format: not understood");
+    expect_chat_refused({{"json_schema", schema}}, "json_schema", name + ".format: not understood");
+    expect_chat_refused({{"grammar", "root ::= " + name + ": x"}}, "grammar", "grammar: line 1: expected");
+  }
+  // What only the compiled schema shows.
+  expect_chat_refused({{"response_format", format_of({{"$ref", "#"}})}}, schema_field,
+                      schema_field + ": expected a rule");
+  expect_chat_refused({{"json_schema", {{"$ref", "#"}}}}, "json_schema", "json_schema: expected a rule");
 }
 
 TEST_F(GenerationRequestTest, AnswersAreOfTheFormatThatWasAskedFor) {
