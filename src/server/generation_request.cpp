@@ -1,10 +1,14 @@
 #include "server/generation_request.h"
 
+#include <array>
+#include <span>
+
 #include "base/text.h"
 #include "generate/options_json.h"
 #include "io/json.h"
 #include "lille/grammar.h"
 #include "lille/overflow.h"
+#include "server/json_text.h"
 
 namespace lille {
 namespace {
@@ -85,7 +89,7 @@ bool is_schema_name(std::string_view name) {
          name.find_first_not_of(kCharacters) == std::string_view::npos;
 }
 
-// The schema's text. An object may have lost the order of its properties already, a text has not.
+// The schema's text; parse_answer_body has put it in the place of an object.
 std::string read_schema(Fields& format, GenerationRequest& request) {
   const json* said = format.find("json_schema");
   if (said == nullptr) refuse_field("response_format.json_schema", "an object with name and schema", "none");
@@ -243,11 +247,13 @@ std::vector<const json*> prompt_list(const json& value, std::string_view name, s
 }
 
 nlohmann::json parse_answer_body(std::string_view body) {
+  constexpr std::array<std::string_view, 3> kEnvelope = {"response_format", "json_schema", "schema"};
+  const std::span<const std::string_view> envelope = kEnvelope;
   json object = parse_body(body);
-  const json::json_pointer schema("/response_format/json_schema/schema");
-  if (object.contains(schema) && object[schema].is_object())
-    object[schema] =
-        nlohmann::ordered_json::parse(body)[nlohmann::ordered_json::json_pointer(schema.to_string())].dump();
+  for (const auto path : {envelope, envelope.subspan(1, 1)}) {
+    const json::json_pointer place(fmt::format("/{}", fmt::join(path, "/")));
+    if (object.contains(place) && object[place].is_object()) object[place] = json_text_at(body, path);
+  }
   return object;
 }
 

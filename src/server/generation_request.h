@@ -77,8 +77,8 @@ std::vector<int32_t> read_messages(const nlohmann::json& messages, const ServedM
 /// @throws RefusedRequest with the reason context_length_exceeded.
 void check_length(std::span<const int32_t> tokens, std::string_view name, const ServedModel& model);
 
-/// A body as parse_body, except that a JSON Schema in `response_format` is its text, in which properties keep
-/// their order.
+/// A body as parse_body, except that a JSON Schema, in `response_format` or `json_schema`, is its text, in
+/// which properties keep their order.
 /// @throws RefusedRequest as parse_body.
 nlohmann::json parse_answer_body(std::string_view body);
 /// The body of /v1/completions.
