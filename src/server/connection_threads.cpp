@@ -1,6 +1,8 @@
 #include "server/connection_threads.h"
 
 #include <chrono>
+#include <exception>
+#include <new>
 
 namespace lille {
 
@@ -27,22 +29,43 @@ int64_t ConnectionThreads::n_threads() const {
 
 void ConnectionThreads::run(std::function<void()> work) {
   std::unique_lock lock(mutex_);
-  const auto has_thread = [this] {
-    return n_idle_ > static_cast<int64_t>(queue_.size()) ||
-           static_cast<int64_t>(threads_.size()) < max_threads_;
-  };
-  has_room_.wait(lock, [&] { return is_stopping_ || has_thread(); });
-  const bool needs_thread = n_idle_ <= static_cast<int64_t>(queue_.size());
-  queue_.push_back(std::move(work));
-  if (needs_thread) {
-    threads_.emplace_front();
-    const auto self = threads_.begin();
-    // It waits for the lock before it looks at itself.
-    *self = std::thread([this, self] { this->work(self); });
+  bool is_taken = false;
+  while (true) {
+    const bool has_bound = static_cast<int64_t>(threads_.size()) >= max_threads_;
+    is_taken = is_one_free() || (!has_bound && add_thread());
+    // Where no thread is to be had, one that is busy comes to it, and nobody if there is none.
+    if (is_taken || threads_.empty() || is_stopping_) break;
+    has_room_.wait(lock);
+  }
+  is_taken = is_taken || !threads_.empty();
+  if (is_taken) {
+    try {
+      queue_.push_back(std::move(work));
+    } catch (const std::bad_alloc&) {
+      is_taken = false;
+    }
   }
   join_ended(lock);
   lock.unlock();
-  has_work_.notify_one();
+  if (is_taken)
+    has_work_.notify_one();
+  else
+    work();
+}
+
+// Returns whether there is one more: the system may have no more of them, or no memory.
+bool ConnectionThreads::add_thread() {
+  const auto n_before = threads_.size();
+  try {
+    threads_.emplace_front();
+    const auto self = threads_.begin();
+    // It waits for the lock before it looks at itself.
+    *self = start_([this, self] { work(self); });
+    return true;
+  } catch (const std::exception&) {
+    if (threads_.size() > n_before) threads_.pop_front();
+    return false;
+  }
 }
 
 void ConnectionThreads::work(std::list<std::thread>::iterator self) {

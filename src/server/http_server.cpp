@@ -107,6 +107,7 @@ class HttpServer::Listener : private httplib::Server {
   void set_handlers();
   bool process_and_close_socket(socket_t socket) override;
   bool secure(ClientStream& stream, Clock::time_point until);
+  bool process(ClientStream& stream);
   void serve(ClientStream& stream);
   bool set_idle(bool is_idle);
   ClientStream& current();
@@ -193,7 +194,16 @@ ClientStream& HttpServer::Listener::current() {
 }
 
 bool HttpServer::Listener::process_and_close_socket(socket_t socket) {
-  ClientStream stream(socket, options_);
+  try {
+    ClientStream stream(socket, options_);
+    return process(stream);
+  } catch (const std::exception&) {
+    // There is no memory to say so with.
+    return false;
+  }
+}
+
+bool HttpServer::Listener::process(ClientStream& stream) {
   bool is_welcome = false;
   {
     const std::scoped_lock lock(mutex_);
@@ -201,6 +211,7 @@ bool HttpServer::Listener::process_and_close_socket(socket_t socket) {
     if (is_welcome) open_.emplace(std::this_thread::get_id(), Open{&stream, false});
   }
   try {
+// Nothing may be thrown out of a thread.
     if (is_welcome)
       serve(stream);
     else if (secure(stream, Clock::now() + kLinger))

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <future>
 #include <latch>
+#include <memory>
+#include <system_error>
 
 namespace lille {
 namespace {
@@ -53,6 +55,57 @@ TEST(ConnectionThreads, AllWorkIsDoneBeforeTheEnd) {
     threads.run([&] { ++n_done; });
   }
   EXPECT_EQ(n_done, 101);
+}
+
+// Starts as many threads as it has.
+class Lender {
+ public:
+  explicit Lender(int n_threads) : n_left_(std::make_shared<std::atomic<int>>(n_threads)) {}
+  ConnectionThreads::Start start() const {
+    return [n_left = n_left_](std::function<void()> work) {
+      if (n_left->fetch_sub(1) <= 0) throw std::system_error(EAGAIN, std::generic_category());
+      return std::thread(std::move(work));
+    };
+  }
+
+ private:
+  std::shared_ptr<std::atomic<int>> n_left_;
+};
+
+TEST(ConnectionThreads, WhereNoMoreThreadsAreLentTheBusyOnesComeToIt) {
+  std::promise<void> open;
+  const std::shared_future<void> gate = open.get_future().share();
+  std::latch begun(2);
+  std::promise<std::thread::id> third;
+  ConnectionThreads threads(8, 60, Lender(2).start());
+  for (int idx = 0; idx < 2; ++idx)
+    threads.run([&] {
+      begun.count_down();
+      gate.wait();
+    });
+  begun.wait();
+  EXPECT_EQ(threads.n_threads(), 2);
+  std::promise<std::thread::id> bringer_id;
+  std::thread bringer([&] {
+    bringer_id.set_value(std::this_thread::get_id());
+    threads.run([&] { third.set_value(std::this_thread::get_id()); });
+  });
+  const std::thread::id brought_by = bringer_id.get_future().get();
+  open.set_value();
+  EXPECT_NE(third.get_future().get(), brought_by);
+  bringer.join();
+  EXPECT_EQ(threads.n_threads(), 2);
+}
+
+TEST(ConnectionThreads, WhereNoThreadIsLentTheCallerDoesIt) {
+  ConnectionThreads threads(8, 60, Lender(0).start());
+  std::thread::id done_by;
+  threads.run([&] { done_by = std::this_thread::get_id(); });
+  EXPECT_EQ(done_by, std::this_thread::get_id());
+  EXPECT_EQ(threads.n_threads(), 0);
+  threads.stop();
+  threads.run([&] { done_by = {}; });
+  EXPECT_EQ(done_by, std::thread::id());
 }
 
 }  // namespace
