@@ -8,7 +8,7 @@ ClientStream::ClientStream(int socket, const ServerOptions& options)
     : connection_(socket, kSendBufferBytes),
       peer_(connection_.peer_address()),
       read_timeout_(options.read_timeout),
-      write_timeout_(options.write_timeout),
+      patience_(std::chrono::seconds(options.write_timeout)),
       idle_timeout_(options.idle_timeout) {}
 
 bool ClientStream::secure(const TlsContext& context, Connection::Time until) noexcept {
@@ -29,6 +29,7 @@ bool ClientStream::await_request() {
       !(tls_ ? tls_->wait_readable(idle_until) : connection_.wait_readable(idle_until)))
     return false;
   read_until_ = std::chrono::steady_clock::now() + read_timeout_;
+  patience_.restore();
   refusal.reset();
   is_answered = has_written_ = is_head_too_large_ = is_late_ = false;
   is_in_head_ = true;
@@ -71,9 +72,13 @@ ssize_t ClientStream::read(char* bytes, size_t n_bytes) {
 ssize_t ClientStream::write(const char* bytes, size_t n_bytes) {
   has_written_ = true;
   if (n_bytes == 0) return 0;
-  const std::size_t n_sent =
-      tls_ ? tls_->write(bytes, n_bytes, write_timeout_)
-           : connection_.write(bytes, n_bytes, std::chrono::steady_clock::now() + write_timeout_);
+  if (tls_) {
+    const std::size_t n_sent = tls_->write(bytes, n_bytes, patience_);
+    return n_sent == 0 ? -1 : static_cast<ssize_t>(n_sent);
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  const std::size_t n_sent = connection_.write(bytes, n_bytes, begin + patience_.left());
+  patience_.note(std::chrono::steady_clock::now() - begin, n_sent);
   return n_sent == 0 ? -1 : static_cast<ssize_t>(n_sent);
 }
 

@@ -11,13 +11,14 @@
 
 #include "base/connection.h"
 #include "server/api_types.h"
+#include "server/patience.h"
 #include "server/server_options.h"
 #include "server/tls.h"
 
 namespace lille {
 
 /// A connection as cpp-httplib reads and writes it, with the limits that it lacks: of time for a whole
-/// request and for each step of a reply, of bytes and lines in a head, of bytes in a body however it is
+/// request and for the waits in a reply, of bytes and lines in a head, of bytes in a body however it is
 /// framed.
 class ClientStream : public httplib::Stream {
  public:
@@ -75,7 +76,7 @@ class ClientStream : public httplib::Stream {
   bool is_plain_http_ = false;
   std::string peer_;
   std::chrono::seconds read_timeout_;
-  std::chrono::seconds write_timeout_;
+  Patience patience_;  // with the client while it takes the reply
   std::chrono::seconds idle_timeout_;
   Connection::Time read_until_;
   std::array<char, 8192> buffer_;

@@ -165,24 +165,24 @@ TlsSession::TlsSession(const TlsContext& context, Connection& connection) noexce
   SSL_set_accept_state(ssl_.get());
 }
 
-// Sends a part of what OpenSSL has for the client, if there is something.
-bool TlsSession::send_some(Connection::Time until) noexcept {
+// Sends a part of what OpenSSL has for the client, of which there is something. Returns how many bytes; 0 if
+// the connection broke or the time is over.
+std::size_t TlsSession::send_some(Connection::Time until) noexcept {
   char* bytes = nullptr;
   const auto n_bytes = static_cast<std::size_t>(BIO_get_mem_data(outgoing_, &bytes));
-  if (n_sent_ < n_bytes) {
-    const std::size_t n_more = connection_.write(bytes + n_sent_, n_bytes - n_sent_, until);
-    if (n_more == 0) return is_open_ = false;
-    n_sent_ += n_more;
+  const std::size_t n_more = connection_.write(bytes + n_sent_, n_bytes - n_sent_, until);
+  if (n_more == 0) is_open_ = false;
+  n_sent_ += n_more;
+  if (n_sent_ == n_bytes) {
+    BIO_reset(outgoing_);
+    n_sent_ = 0;
   }
-  if (n_sent_ < n_bytes) return true;
-  BIO_reset(outgoing_);
-  n_sent_ = 0;
-  return true;
+  return n_more;
 }
 
 bool TlsSession::send_all(Connection::Time until) noexcept {
   while (BIO_pending(outgoing_) > 0)
-    if (!send_some(until)) return false;
+    if (send_some(until) == 0) return false;
   return true;
 }
 
@@ -246,8 +246,7 @@ bool TlsSession::wait_readable(Connection::Time until) noexcept {
   return true;
 }
 
-std::size_t TlsSession::write(const char* bytes, std::size_t n_bytes,
-                              std::chrono::milliseconds patience) noexcept {
+std::size_t TlsSession::write(const char* bytes, std::size_t n_bytes, Patience& patience) noexcept {
   if (!is_open_) return 0;
   ERR_clear_error();
   std::size_t n_taken = 0;
@@ -256,8 +255,12 @@ std::size_t TlsSession::write(const char* bytes, std::size_t n_bytes,
     is_open_ = false;
     return 0;
   }
-  while (BIO_pending(outgoing_) > 0)
-    if (!send_some(std::chrono::steady_clock::now() + patience)) return 0;
+  while (BIO_pending(outgoing_) > 0) {
+    const auto begin = std::chrono::steady_clock::now();
+    const std::size_t n_more = send_some(begin + patience.left());
+    patience.note(std::chrono::steady_clock::now() - begin, n_more);
+    if (n_more == 0) return 0;
+  }
   return n_taken;
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/connection.h"
+#include "server/patience.h"
 #include "server/server_options.h"
 
 namespace lille {
@@ -51,9 +52,9 @@ class TlsSession {
   Handshake shake_hands(Connection::Time until) noexcept;
   /// As Connection::read.
   std::size_t read(char* bytes, std::size_t max_bytes, Connection::Time until) noexcept;
-  /// Sends some bytes, at least one, unless the connection breaks or takes nothing for as long as `patience`.
-  /// @return how many; 0 if it did.
-  std::size_t write(const char* bytes, std::size_t n_bytes, std::chrono::milliseconds patience) noexcept;
+  /// Sends some bytes, at least one, unless the connection breaks or the patience with it is over.
+  /// @return how many; 0 if it is.
+  std::size_t write(const char* bytes, std::size_t n_bytes, Patience& patience) noexcept;
   /// As Connection::wait_readable.
   bool wait_readable(Connection::Time until) noexcept;
   /// Whether the client has said that it sends no more, as far as its bytes are there.
@@ -67,7 +68,7 @@ class TlsSession {
   };
 
   bool goes_on(int result, Connection::Time until) noexcept;
-  bool send_some(Connection::Time until) noexcept;
+  std::size_t send_some(Connection::Time until) noexcept;
   bool send_all(Connection::Time until) noexcept;
   bool take_some(Connection::Time until) noexcept;
 

@@ -100,6 +100,7 @@ class TlsSessionTest : public testing::Test {
   TlsContext context_{certificate_.certificate_path(), certificate_.key_path()};
   std::optional<Connection> connection_;
   std::optional<TlsSession> session_;
+  Patience patience_{std::chrono::minutes(4)};
   int other_ = -1;
   std::optional<TlsClient> client_;
 };
@@ -121,7 +122,7 @@ TEST_F(TlsSessionTest, BytesGoBothWaysInVersions12And13) {
     EXPECT_TRUE(session_->wait_readable(tls_time(0)));
     EXPECT_EQ(take(4), "ef");
     EXPECT_FALSE(session_->wait_readable(tls_time(1)));
-    EXPECT_EQ(session_->write("xyz", 3, std::chrono::minutes(4)), 3u);
+    EXPECT_EQ(session_->write("xyz", 3, patience_), 3u);
     EXPECT_EQ(client_->read_until("xyz"), "xyz");
     session_->end(tls_late());
     EXPECT_EQ(client_->read_all(), "xyz");
@@ -180,7 +181,7 @@ TEST_F(TlsSessionTest, WhatIsNoHandshakeEndsIt) {
   const std::string garbage(1000, '\xff');
   ASSERT_EQ(send(other_, garbage.data(), garbage.size(), 0), static_cast<ssize_t>(garbage.size()));
   EXPECT_EQ(session_->shake_hands(tls_late()), TlsSession::Handshake::kFailed);
-  EXPECT_EQ(session_->write("x", 1, std::chrono::minutes(4)), 0u);
+  EXPECT_EQ(session_->write("x", 1, patience_), 0u);
   char byte = 0;
   EXPECT_EQ(session_->read(&byte, 1, tls_late()), 0u);
   EXPECT_TRUE(session_->has_ended());
@@ -196,12 +197,13 @@ TEST_F(TlsSessionTest, AClientThatDoesNotReadIsGivenUp) {
   open();
   const std::string much(1 << 16, 'x');
   std::size_t n_sent = 0;
-  while (const std::size_t n_bytes = session_->write(much.data(), much.size(), std::chrono::milliseconds(20)))
-    n_sent += n_bytes;
+  Patience little(std::chrono::milliseconds(20));
+  while (const std::size_t n_bytes = session_->write(much.data(), much.size(), little)) n_sent += n_bytes;
+  EXPECT_EQ(little.left(), Patience::Duration::zero());
   EXPECT_GT(n_sent, 0u);
   EXPECT_LT(n_sent, 1u << 20);
   // It broke in the middle of a record: nothing can follow, and nothing is waited for.
-  EXPECT_EQ(session_->write("x", 1, std::chrono::minutes(4)), 0u);
+  EXPECT_EQ(session_->write("x", 1, patience_), 0u);
   session_->end(tls_late());
 }
 
@@ -234,7 +236,7 @@ TEST_F(TlsSessionTest, AClientCannotHaveAnswersPileUp) {
     EXPECT_FALSE(session_->has_ended());
   }
   // Answered with the next bytes, which the client can read.
-  EXPECT_EQ(session_->write("on", 2, std::chrono::minutes(4)), 2u);
+  EXPECT_EQ(session_->write("on", 2, patience_), 2u);
   EXPECT_EQ(client_->read_until("on"), "on");
 }
 
