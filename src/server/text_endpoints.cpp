@@ -1,5 +1,6 @@
 #include "server/text_endpoints.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -14,6 +15,8 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr int64_t kLensTop = 5;
+// In one reply: about 6 MB of text.
+constexpr int64_t kMaxPredictions = 1 << 16;
 constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 ApiReply reply_with(const ordered_json& body, std::span<const std::string> ignored) {
@@ -217,6 +220,21 @@ std::vector<int32_t> read_text_field(Fields& fields, bool bos, const ServedModel
                              : read_prompt(*prompt, "prompt", bos, model).tokens;
 }
 
+// Predictions after each token and block, so many that the whole reply has at most kMaxPredictions.
+int64_t read_lens_top(Fields& fields, int64_t n_places) {
+  const int64_t most = kMaxPredictions / n_places;
+  const std::optional<int64_t> said = fields.number("top_logprobs", 1, kMaxTopLogprobs);
+  if (most == 0)
+    refuse_field("prompt", fmt::format("at most {} tokens times blocks", kMaxPredictions),
+                 fmt::to_string(n_places));
+  if (said && *said > most)
+    refuse_field("top_logprobs",
+                 fmt::format("at most {}, with which {} tokens times blocks have {} predictions", most,
+                             n_places, most * n_places),
+                 fmt::to_string(*said));
+  return said.value_or(std::min(kLensTop, most));
+}
+
 ordered_json listed(int32_t token, const Tokenizer& tokenizer) {
   return {{"token", token_text(token, tokenizer)}, {"token_id", token}};
 }
@@ -257,7 +275,7 @@ ApiReply inspect_text(const Exchange& exchange, const json& body) {
   const auto n_tokens = static_cast<int64_t>(reading.tokens.size());
   const int64_t position = fields.number("position", 0, n_tokens - 1).value_or(n_tokens - 1);
   reading.attention_of = position;
-  reading.lens_top = fields.number("top_logprobs", 1, kMaxTopLogprobs).value_or(kLensTop);
+  reading.lens_top = read_lens_top(fields, n_tokens * (model.args.n_layer + 1));
   const std::vector<std::string> ignored = unknown_fields(fields, model);
 
   ordered_json tokens = ordered_json::array();

@@ -190,6 +190,9 @@ TEST_F(TextEndpointsTest, InspectionLooksFromTheLastTokenOfAConversation) {
   expect_refused(400, "prompt", "neither", "/v1/inspect", "{}");
   expect_refused(400, "position", "0 to 1", "/v1/inspect", R"({"prompt": [1, 2], "position": 2})");
   expect_refused(400, "top_logprobs", "1 to 20", "/v1/inspect", R"({"prompt": "x", "top_logprobs": 0})");
+  // 512 tokens and 13 blocks have 6,656 places.
+  const json longest = {{"prompt", std::vector<int32_t>(512, 11)}, {"top_logprobs", 10}};
+  expect_refused(400, "top_logprobs", "at most 9, with which 6656 tokens", "/v1/inspect", longest.dump());
 }
 
 }  // namespace
