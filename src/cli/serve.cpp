@@ -43,12 +43,25 @@ SchedulerOptions scheduler_options(const ServerOptions& options) {
           .prefix_cache_bytes = options.prefix_cache_mib << 20};
 }
 
-void wait_for(const std::stop_token& signal) {
-  std::mutex mutex;
-  std::condition_variable_any changed;
-  std::unique_lock lock(mutex);
-  changed.wait(lock, signal, [] { return false; });
-}
+// Whether a server still listens, as its threads tell.
+class Listening {
+ public:
+  void fail() {
+    const std::scoped_lock lock(mutex_);
+    has_failed_ = true;
+    changed_.notify_all();
+  }
+  // Returns at a signal, or whether the server has failed.
+  bool wait_for(const std::stop_token& signal) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait(lock, signal, [this] { return has_failed_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  bool has_failed_ = false;
+};
 
 void run_serve(const ServeArguments& arguments, const Environment& environment) {
   check_ranges(arguments.server);
@@ -65,10 +78,14 @@ void run_serve(const ServeArguments& arguments, const Environment& environment) 
   Scheduler scheduler(session, served.tokenizer, scheduler_options(arguments.server));
   Api api(scheduler, std::move(served), arguments.server, random_seed(),
           [](std::string_view line) { print_to_stderr(std::string(line) + "\n"); });
+  // Outlives the server, whose threads tell it.
+  Listening listening;
   HttpServer server(api, arguments.server);
-  server.start();
+  server.start([&listening] { listening.fail(); });
   print(server.url() + "\n");
-  wait_for(interrupts.token());
+  if (listening.wait_for(interrupts.token()))
+    raise(ErrorCode::kIo, "[serve] {}: the system gives no more connections. Hint: start it again",
+          server.url());
   interrupts.forget();
   note(fmt::format("stopping; requests under way have {} s. A second signal ends them at once",
                    arguments.server.grace));

@@ -1,6 +1,7 @@
 #include "server/http_server.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <condition_variable>
@@ -84,7 +85,7 @@ class HttpServer::Listener : private httplib::Server {
 
   int port() const noexcept { return port_; }
   std::string url() const;
-  void start();
+  void start(std::function<void()> on_failure);
   void stop(double grace_s, const std::stop_token& at_once);
 
  private:
@@ -106,8 +107,8 @@ class HttpServer::Listener : private httplib::Server {
 
   void set_handlers();
   bool process_and_close_socket(socket_t socket) override;
-  bool secure(ClientStream& stream, Clock::time_point until);
   bool process(ClientStream& stream);
+  bool secure(ClientStream& stream, Clock::time_point until);
   void serve(ClientStream& stream);
   bool set_idle(bool is_idle);
   ClientStream& current();
@@ -124,10 +125,11 @@ class HttpServer::Listener : private httplib::Server {
   int64_t max_body_bytes_;
   int listening_socket_ = -1;
   int port_ = 0;
-  std::mutex mutex_;  // of open_ and is_stopping_
+  std::mutex mutex_;  // of open_, is_stopping_ and, once it listens, listening_socket_
   std::condition_variable_any changed_;
   std::map<std::thread::id, Open> open_;
   bool is_stopping_ = false;
+  std::atomic<bool> has_ended_ = false;
   ConnectionThreads threads_;
   std::thread acceptor_;
 };
@@ -164,10 +166,17 @@ std::string HttpServer::Listener::url() const {
                      needs_brackets ? "]" : "", port_);
 }
 
-void HttpServer::Listener::start() {
-  acceptor_ = std::thread([this] { listen_after_bind(); });
+void HttpServer::Listener::start(std::function<void()> on_failure) {
+  acceptor_ = std::thread([this, on_failure = std::move(on_failure)] {
+    listen_after_bind();
+    has_ended_ = true;
+    const std::scoped_lock lock(mutex_);
+    // It is closed, and another may have its number.
+    listening_socket_ = -1;
+    if (!is_stopping_ && on_failure) on_failure();
+  });
   // cpp-httplib cannot be stopped before it runs.
-  while (!is_running()) std::this_thread::yield();
+  while (!is_running() && !has_ended_) std::this_thread::yield();
 }
 
 void HttpServer::Listener::set_handlers() {
@@ -193,6 +202,7 @@ ClientStream& HttpServer::Listener::current() {
   return *open_.at(std::this_thread::get_id()).stream;
 }
 
+// Nothing may be thrown out of a thread.
 bool HttpServer::Listener::process_and_close_socket(socket_t socket) {
   try {
     ClientStream stream(socket, options_);
@@ -211,7 +221,6 @@ bool HttpServer::Listener::process(ClientStream& stream) {
     if (is_welcome) open_.emplace(std::this_thread::get_id(), Open{&stream, false});
   }
   try {
-// Nothing may be thrown out of a thread.
     if (is_welcome)
       serve(stream);
     else if (secure(stream, Clock::now() + kLinger))
@@ -310,7 +319,8 @@ void HttpServer::Listener::prepare(httplib::Request& request, ClientStream& stre
   // Chunks have a line each, of which short ones are more than half.
   stream.begin_body(4 * max_body_bytes_ + ClientStream::kMaxHeadBytes);
   const bool leaves_body = has_body && (stream.refusal || request.method != "POST");
-  if (!leaves_body) return;
+  // HTTP/1.0 knows no chunks: a stream ends with its connection.
+  if (!leaves_body && request.version != "HTTP/1.0") return;
   stream.closes = true;
   request.headers.erase("Expect");
   request.headers.erase("Connection");
@@ -383,10 +393,11 @@ void HttpServer::Listener::stop(double grace_s, const std::stop_token& at_once) 
     if (std::exchange(is_stopping_, true)) return;
     for (auto& [id, open] : open_)
       if (open.is_idle) open.stream->connection().shut_down();
+    // Not cpp-httplib's stop: it would no longer ask for the pieces of a stream whose head has just been
+    // sent.
+    if (listening_socket_ >= 0) stop_listening(listening_socket_);
   }
   threads_.stop();
-  // Not cpp-httplib's stop: it would no longer ask for the pieces of a stream whose head has just been sent.
-  stop_listening(listening_socket_);
   std::unique_lock lock(mutex_);
   const auto is_over = [this] { return open_.empty(); };
   const auto grace = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(grace_s));
@@ -411,7 +422,7 @@ int HttpServer::port() const noexcept { return listener_->port(); }
 
 std::string HttpServer::url() const { return listener_->url(); }
 
-void HttpServer::start() { listener_->start(); }
+void HttpServer::start(std::function<void()> on_failure) { listener_->start(std::move(on_failure)); }
 
 void HttpServer::stop(double grace_s, const std::stop_token& at_once) { listener_->stop(grace_s, at_once); }
 

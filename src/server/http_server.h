@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -30,7 +31,10 @@ class HttpServer {
   std::string url() const;
 
   /// Answers requests from now on, in threads of its own.
-  void start();
+  /// @param on_failure  is called, from one of these, if the system gives no more connections although stop()
+  /// has not
+  ///   been called; it does not call this object.
+  void start(std::function<void()> on_failure = {});
   /// Takes no new connections and requests, closes idle connections, and returns when the last request is
   /// answered. After `grace_s` seconds, or as soon as `at_once` asks for it, the rest is cancelled: streams
   /// end with an error.

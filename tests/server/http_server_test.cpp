@@ -1,6 +1,8 @@
 #include "server/http_server.h"
 
+#include <atomic>
 #include <future>
+#include <memory>
 
 #include "server/served_api.h"
 #include "server/sockets.h"
@@ -44,6 +46,59 @@ TEST_F(HttpServerTest, RequestsAreAnsweredOneAfterTheOtherOnAConnection) {
   const json wanted = answer("/v1/completions", json::parse(kBody));
   EXPECT_EQ(json::parse(reply.substr(reply.rfind("\r\n\r\n") + 4))["choices"], wanted["choices"]);
   EXPECT_NE(reply.find("X-Request-Id: "), std::string::npos);
+}
+
+TEST_F(HttpServerTest, AConnectionOfHttp10EndsWithItsReply) {
+  serve();
+  json body = json::parse(kBody);
+  body["stream"] = true;
+  const std::string text = body.dump();
+  for (const std::string& request :
+       {"POST /v1/completions HTTP/1.0\r\nHost: localhost\r\nConnection: Keep-Alive\r\nContent-Length: " +
+            std::to_string(text.size()) + "\r\n\r\n" + text,
+        std::string("GET /v1/models HTTP/1.0\r\nHost: localhost\r\nConnection: Keep-Alive\r\n\r\n")}) {
+    const std::string reply = reply_to(request);
+    EXPECT_NE(reply.find("Connection: close\r\n"), std::string::npos) << reply;
+    EXPECT_EQ(reply.find("Keep-Alive"), std::string::npos) << reply;
+    EXPECT_EQ(reply.find("Transfer-Encoding"), std::string::npos) << reply;
+  }
+}
+
+// The socket of this process that listens on a port.
+int listening_socket(int port) {
+  for (int fd = 0; fd < 4096; ++fd) {
+    int listens = 0;
+    socklen_t n_bytes = sizeof(listens);
+    sockaddr_in place{};
+    socklen_t n_place_bytes = sizeof(place);
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n_bytes) == 0 && listens != 0 &&
+        getsockname(fd, reinterpret_cast<sockaddr*>(&place), &n_place_bytes) == 0 &&
+        ntohs(place.sin_port) == port)
+      return fd;
+  }
+  return -1;
+}
+
+TEST_F(HttpServerTest, AListenerThatEndsByItselfIsTold) {
+  const auto failed = std::make_shared<std::promise<void>>();
+  std::future<void> failure = failed->get_future();
+  start();
+  server_ = std::make_unique<HttpServer>(*api_, ServerOptions{.port = 0});
+  server_->start([failed] { failed->set_value(); });
+  const int listener = listening_socket(server_->port());
+  ASSERT_GE(listener, 0);
+  shutdown(listener, SHUT_RDWR);
+  failure.wait();
+  server_->stop(0);
+}
+
+TEST_F(HttpServerTest, AnEndThatWasAskedForIsNoFailure) {
+  const auto failed = std::make_shared<std::atomic<bool>>(false);
+  start();
+  server_ = std::make_unique<HttpServer>(*api_, ServerOptions{.port = 0});
+  server_->start([failed] { *failed = true; });
+  server_->stop(0);
+  EXPECT_FALSE(*failed);
 }
 
 TEST_F(HttpServerTest, ABodyMayComeInChunks) {
