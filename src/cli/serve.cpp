@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <random>
 
+#include "base/descriptor_limit.h"
 #include "base/heap.h"
 #include "base/interrupt.h"
 #include "cli/cli.h"
@@ -63,9 +65,23 @@ class Listening {
   bool has_failed_ = false;
 };
 
+// Descriptors beside those of connections: the listening socket, files of the model, standard streams.
+constexpr int64_t kOtherDescriptors = 32;
+
+void check_descriptors(const ServerOptions& options) {
+  const int64_t limit = raise_descriptor_limit();
+  const int64_t wanted = options.max_connections + kOtherDescriptors;
+  if (limit >= wanted) return;
+  warn(fmt::format(
+      "--max-connections {}: the system lets this process have {} open files (ulimit -Hn), which is enough "
+      "for {} connections. Hint: LimitNOFILE={} in a systemd unit, or fewer connections",
+      options.max_connections, limit, std::max<int64_t>(limit - kOtherDescriptors, 0), wanted));
+}
+
 void run_serve(const ServeArguments& arguments, const Environment& environment) {
   check_ranges(arguments.server);
   keep_heap_tight();
+  check_descriptors(arguments.server);
   // Before anything is loaded.
   const AccessRules rules(arguments.server);
   make_tls_context(arguments.server);
