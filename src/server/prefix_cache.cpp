@@ -163,12 +163,15 @@ void PrefixCache::add(Node& parent, const PromptCache& cache, int64_t begin, int
   node->tokens.assign(tokens.begin(), tokens.end());
   node->data = copy_of(cache, begin, n_tokens);
   node->parent = &parent;
-  parent.children.push_back(node.get());
-  stats_.n_bytes += node->n_bytes();
-  ++stats_.n_blocks;
-  const auto behind_parent = &parent == root_.get() ? order_.begin() : std::next(parent.place);
-  const auto place = order_.insert(behind_parent, std::move(node));
+  // All that may throw is done before the tree knows of it.
+  Order fresh;
+  fresh.push_back(std::move(node));
+  const auto place = fresh.begin();
+  parent.children.push_back(place->get());
   (*place)->place = place;
+  order_.splice(&parent == root_.get() ? order_.begin() : std::next(parent.place), fresh);
+  stats_.n_bytes += (*place)->n_bytes();
+  ++stats_.n_blocks;
 }
 
 void PrefixCache::remove(Node& node) {

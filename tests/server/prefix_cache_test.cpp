@@ -1,10 +1,28 @@
 #include "server/prefix_cache.h"
 
+#include <cstdlib>
+#include <new>
 #include <numeric>
 
 #include "model/access.h"
 #include "model/kv_cache.h"
 #include "server/tiny.h"
+
+namespace {
+
+// How often this thread may still allocate; negative: as often as it wants.
+thread_local int64_t n_allocations_left = -1;
+
+}  // namespace
+
+void* operator new(std::size_t n_bytes) {
+  if (n_allocations_left == 0) throw std::bad_alloc();
+  if (n_allocations_left > 0) --n_allocations_left;
+  if (void* bytes = std::malloc(n_bytes == 0 ? 1 : n_bytes)) return bytes;
+  throw std::bad_alloc();
+}
+void operator delete(void* bytes) noexcept { std::free(bytes); }
+void operator delete(void* bytes, std::size_t) noexcept { std::free(bytes); }
 
 namespace lille {
 namespace {
@@ -130,6 +148,28 @@ TEST_F(PrefixCacheTest, APromptLargerThanTheBoundKeepsItsBeginning) {
   PrefixCache none(0);
   none.keep(read(numbers(100, 100)));
   expect_reuse(none, numbers(100, 100), 0);
+}
+
+TEST_F(PrefixCacheTest, WhereMemoryEndsTheRestStaysUsable) {
+  const PromptCache first = read(numbers(100, 40));
+  const PromptCache longer = read(joined(numbers(100, 32), numbers(500, 40)));
+  bool is_kept = false;
+  for (int64_t n_allocations = 0; !is_kept; ++n_allocations) {
+    PrefixCache prefix(1 << 30);
+    prefix.keep(first);
+    n_allocations_left = n_allocations;
+    try {
+      prefix.keep(longer);
+      is_kept = true;
+    } catch (const std::bad_alloc&) {
+      ASSERT_LT(n_allocations, 1000);
+    }
+    n_allocations_left = -1;
+    expect_reuse(prefix, numbers(100, 41), 40);
+    prefix.keep(longer);
+    expect_reuse(prefix, joined(numbers(100, 32), numbers(500, 41)), 72);
+    EXPECT_EQ(prefix.stats().n_blocks, 6);
+  }
 }
 
 TEST_F(PrefixCacheTest, HitsAreCounted) {
