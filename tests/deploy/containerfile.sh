@@ -23,7 +23,7 @@ instruction() { sed -n "s/^$1 //p" <<<"$last"; }
 user=$(instruction USER)
 [[ ${user%%:*} =~ ^[1-9][0-9]*$ ]] || fail "USER: expected a number other than 0, got '$user'"
 [[ $(instruction STOPSIGNAL) == SIGTERM ]] || fail "STOPSIGNAL: the server ends in order at SIGTERM"
-[[ $(instruction HEALTHCHECK) == *'CMD ["curl", '*'/health"]' ]] || fail "HEALTHCHECK: expected curl to ask for /health"
+[[ $(instruction HEALTHCHECK) == *'CMD curl '*'/health' ]] || fail "HEALTHCHECK: expected curl to ask for /health"
 ! grep -E '^FROM ' "$folder/lines" | grep -vE ':12(-slim)?( AS build)?$' || fail "FROM: expected Debian 12"
 ! grep -E '^ADD |--(privileged|security)|sudo|:latest' "$folder/lines" || fail "that is not wanted here"
 
@@ -57,19 +57,31 @@ printf '0123456789abcdef0123456789abcdef\n' >"$folder/api-key"
 mapfile -t command < <(instruction CMD | head -n 1 | tr -d '[]",' | tr ' ' '\n' |
   sed -e 's/^0\.0\.0\.0$/127.0.0.1/' -e 's/^8080$/0/' -e "s|^/run/secrets/.*|$folder/api-key|")
 [[ ${command[0]} == serve && " ${command[*]} " == *" $folder/api-key "* ]] || fail "CMD: expected serve with a key, got ${command[*]}"
-: >"$folder/address"
-"$program" "${command[@]}" >"$folder/address" 2>"$folder/log" &
-server=$!
-until [[ -s $folder/address ]]; do
-  kill -0 "$server" 2>/dev/null || fail "the server did not start: $(cat "$folder/log")"
-  sleep 0.05
-done
-health=$(instruction HEALTHCHECK | sed 's/^.*CMD //' | tr -d '[]",' | sed "s|http://127.0.0.1:8080|$(<"$folder/address")|")
-# shellcheck disable=SC2086  # Words of a command.
-no_proxy=127.0.0.1 $health || fail "HEALTHCHECK: '$health' finds the server ill"
-kill -TERM "$server"
-wait "$server" || fail "the server ended with $?: $(cat "$folder/log")"
-server=
+health=$(instruction HEALTHCHECK | sed 's/^.*CMD //')
+# check_health OPTION...: HEALTHCHECK finds a server with these options well, and one that has ended ill.
+check_health() {
+  local address check
+  : >"$folder/address"
+  "$program" "${command[@]}" "$@" >"$folder/address" 2>"$folder/log" &
+  server=$!
+  until [[ -s $folder/address ]]; do
+    kill -0 "$server" 2>/dev/null || fail "the server did not start: $(cat "$folder/log")"
+    sleep 0.05
+  done
+  address=$(<"$folder/address")
+  check=${health//127.0.0.1:8080/${address#*://}}
+  no_proxy=127.0.0.1 sh -c "$check" || fail "HEALTHCHECK: '$check' finds the server ill, which was started with: $*"
+  kill -TERM "$server"
+  wait "$server" || fail "the server ended with $?: $(cat "$folder/log")"
+  server=
+  ! no_proxy=127.0.0.1 sh -c "$check" || fail "HEALTHCHECK: '$check' finds a server well that has ended"
+}
+check_health
+if command -v openssl >/dev/null; then
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=elsewhere \
+    -keyout "$folder/key.pem" -out "$folder/cert.pem" 2>"$folder/log" || fail "$(cat "$folder/log")"
+  check_health --tls-cert "$folder/cert.pem" --tls-key "$folder/key.pem"
+fi
 
 # What Debian does not have.
 cache=${LILLE_DEPLOY_FOLDER:-${XDG_CACHE_HOME:-$HOME/.cache}/lille/deploy}
