@@ -85,6 +85,17 @@ check_stream /v1/completions '"prompt": "Once upon a time"' 2
 
 stop
 
+# The soft limit of open files is raised to the hard one, and one that is too low for all connections is told.
+printf '#!/bin/sh\nulimit -n 300\nulimit -Sn 100\nexec "%s" "$@"\n' "$program" >limited
+chmod +x limited
+program=$PWD/limited start
+grep -q 'Max open files *300 *300 ' "/proc/$server/limits" || fail "limits: $(cat "/proc/$server/limits")"
+grep -q -- '--max-connections 1100: the system lets this process have 300 open files' log || fail "no warning: $(cat log)"
+stop
+program=$PWD/limited start --max-connections 200
+! grep -q 'open files' log || fail "a warning for nothing: $(cat log)"
+stop
+
 # The same over TLS; curl trusts the certificate that was made here and no other.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
   -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out cert.pem 2>openssl_log || fail "$(cat openssl_log)"
