@@ -27,7 +27,8 @@ class Grammar {
   static Grammar from_json_schema(std::string_view schema, std::string_view where = "json_schema");
 
   /// Whether the whole text is one of the grammar's.
-  /// @throws Error(kInvalidArgument) if it has more readings than can be followed.
+  /// @throws Error(kInvalidArgument) if it has more readings than can be followed: what they take is bounded,
+  ///   in time for each 64 bytes of the text and in memory for all of it.
   bool accepts(std::string_view text) const;
 
   /// Whether the text is the beginning of one.

@@ -46,6 +46,8 @@ class GrammarProcessor : public LogitsProcessor {
 
  private:
   static constexpr int32_t kNoToken = -1;
+  // The whole answer, in steps that a token may take.
+  static constexpr int64_t kMaxRereadings = 4;
 
   // The state after a token of the answer. After the end of the text it is that before it: it may end again.
   struct Reached {
@@ -74,15 +76,11 @@ class GrammarProcessor : public LogitsProcessor {
     const std::vector<Reached> answer = std::exchange(states_, {});
     if (answer.empty()) return;
     states_.push_back({kNoToken, masks_.start()});
+    masks_.begin_work(kMaxRereadings);
     for (std::size_t idx = 1; idx < answer.size(); ++idx) {
-      masks_.begin_work();
       read(answer[idx].token);
+      masks_.check_room();
     }
-    if (masks_.is_full())
-      raise(
-          ErrorCode::kInvalidArgument,
-          "[grammar] the readings of the text so far take more memory than there is for them. Hint: make the "
-          "grammar less ambiguous or the answer shorter");
   }
 
   Tokenizer tokenizer_;

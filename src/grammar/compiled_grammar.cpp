@@ -1,5 +1,7 @@
 #include "grammar/compiled_grammar.h"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/check.h"
@@ -7,6 +9,36 @@
 #include "grammar/network.h"
 
 namespace lille {
+namespace {
+
+// Of the edges from `begin` on: sorted, and equal ones once.
+template <typename Edge>
+void keep_one_of_each(std::vector<Edge>& edges, std::size_t begin) {
+  const auto first = edges.begin() + static_cast<std::ptrdiff_t>(begin);
+  std::sort(first, edges.end());
+  edges.erase(std::unique(first, edges.end()), edges.end());
+}
+
+// The same, and edges to one target that touch each other are one; those with the lowest bytes first.
+void join_edges(std::vector<CompiledGrammar::ByteEdge>& edges, std::size_t begin) {
+  std::size_t n_joined = begin;
+  const auto first = edges.begin() + static_cast<std::ptrdiff_t>(begin);
+  std::sort(first, edges.end(), [](const auto& left, const auto& right) {
+    return std::tie(left.target, left.first) < std::tie(right.target, right.first);
+  });
+  for (std::size_t idx = begin; idx < edges.size(); ++idx) {
+    const bool touches = n_joined > begin && edges[n_joined - 1].target == edges[idx].target &&
+                         edges[n_joined - 1].last + 1 >= edges[idx].first;
+    if (touches)
+      edges[n_joined - 1].last = std::max(edges[n_joined - 1].last, edges[idx].last);
+    else
+      edges[n_joined++] = edges[idx];
+  }
+  edges.resize(n_joined);
+  std::sort(edges.begin() + static_cast<std::ptrdiff_t>(begin), edges.end());
+}
+
+}  // namespace
 
 CompiledGrammar::CompiledGrammar(const RuleSet& rules) : root_(rules.root) {
   const GrammarNetwork network(rules);
@@ -19,6 +51,13 @@ CompiledGrammar::CompiledGrammar(const RuleSet& rules) : root_(rules.root) {
           "rule that needs itself needs another choice, too",
           rules.where, printable(rules.names[root_]));
 
+  take_edges(network, reach.nodes, reach.rules);
+  find_classes();
+}
+
+void CompiledGrammar::take_edges(const GrammarNetwork& network, const std::vector<bool>& node_ends,
+                                 const std::vector<bool>& rule_ends) {
+  const std::vector<uint32_t> targets = network.skip_empty_steps();
   positions_.reserve(network.nodes().size() + 1);
   const auto add_position = [&](uint32_t rule, bool is_end) {
     positions_.push_back({static_cast<uint32_t>(byte_edges_.size()),
@@ -28,15 +67,23 @@ CompiledGrammar::CompiledGrammar(const RuleSet& rules) : root_(rules.root) {
   for (uint32_t idx = 0; idx < network.nodes().size(); ++idx) {
     const GrammarNetwork::Node& node = network.nodes()[idx];
     add_position(node.rule, idx == network.ends()[node.rule]);
-    for (const ByteEdge& edge : node.bytes)
-      if (reach.nodes[edge.target]) byte_edges_.push_back(edge);
-    for (const RuleEdge& edge : node.rules)
-      if (reach.nodes[edge.target] && reach.rules[edge.rule]) rule_edges_.push_back(edge);
+    for (ByteEdge edge : node.bytes) {
+      if (!node_ends[edge.target]) continue;
+      edge.target = targets[edge.target];
+      byte_edges_.push_back(edge);
+    }
+    join_edges(byte_edges_, positions_.back().bytes_begin);
+    for (RuleEdge edge : node.rules) {
+      if (!node_ends[edge.target] || !rule_ends[edge.rule]) continue;
+      edge.target = targets[edge.target];
+      rule_edges_.push_back(edge);
+    }
+    keep_one_of_each(rule_edges_, positions_.back().rules_begin);
     for (const uint32_t target : node.empties)
-      if (reach.nodes[target]) empty_edges_.push_back(target);
+      if (node_ends[target]) empty_edges_.push_back(targets[target]);
+    keep_one_of_each(empty_edges_, positions_.back().empties_begin);
   }
   add_position(0, false);
-  find_classes();
 }
 
 void CompiledGrammar::find_classes() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -9,13 +10,15 @@
 
 namespace lille {
 
+class GrammarNetwork;
+
 /// Most of what a grammar may ask for; beyond it is refused by name.
 inline constexpr uint32_t kMaxRepetitions = 10'000;           ///< A bound in {m,n}.
 inline constexpr std::size_t kMaxGrammarPositions = 100'000;  ///< All rules together.
 
 /// A grammar as the matcher walks through it: a network of positions for each rule. A position is left by a
 /// byte, by nothing, or by a whole other rule. Every position leads to the end of its rule, so that what can
-/// be begun can be ended. Immutable and shared by threads.
+/// be begun can be ended, and that end itself leads nowhere. Immutable and shared by threads.
 class CompiledGrammar {
  public:
   /// A step over a byte from `first` to `last`.
@@ -23,11 +26,13 @@ class CompiledGrammar {
     uint8_t first;
     uint8_t last;
     uint32_t target;
+    friend auto operator<=>(const ByteEdge&, const ByteEdge&) = default;
   };
   /// A step over what a rule stands for.
   struct RuleEdge {
     uint32_t rule;
     uint32_t target;
+    friend auto operator<=>(const RuleEdge&, const RuleEdge&) = default;
   };
   /// Where its edges stand, each list up to where that of the next position begins.
   struct Position {
@@ -63,6 +68,9 @@ class CompiledGrammar {
 
  private:
   void find_classes();
+  // Those over which the end of a rule can be reached, by node and by rule.
+  void take_edges(const GrammarNetwork& network, const std::vector<bool>& node_ends,
+                  const std::vector<bool>& rule_ends);
 
   uint32_t root_ = 0;
   std::vector<Position> positions_;  // and one more, where the lists end

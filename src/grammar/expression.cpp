@@ -15,9 +15,15 @@ Expression bytes_of(std::string bytes) {
 }
 
 Expression characters_of(std::vector<CharacterRange> ranges) {
+  std::ranges::sort(ranges, {}, &CharacterRange::first);
   Expression expression;
   expression.kind = Expression::Kind::kCharacters;
-  expression.ranges = std::move(ranges);
+  for (const CharacterRange& range : ranges) {
+    if (expression.ranges.empty() || range.first > expression.ranges.back().last + 1)
+      expression.ranges.push_back(range);
+    else
+      expression.ranges.back().last = std::max(expression.ranges.back().last, range.last);
+  }
   return expression;
 }
 

@@ -21,7 +21,7 @@ struct Expression {
 
   Kind kind = Kind::kSequence;           ///< An empty sequence is the empty text.
   std::string bytes = {};                ///< kBytes: exactly these.
-  std::vector<CharacterRange> ranges{};  ///< kCharacters: one character of any of these.
+  std::vector<CharacterRange> ranges{};  ///< kCharacters: one of any of these, apart and in ascending order.
   std::vector<Expression> parts = {};    ///< kSequence, kChoice: in order; kRepeat: the one that is repeated.
   uint32_t min = 0;                      ///< kRepeat.
   uint32_t max = 0;                      ///< kRepeat: at least `min`, or kUnbounded.

@@ -9,14 +9,19 @@
 namespace lille {
 namespace {
 
+// As many as a long token has.
+constexpr std::size_t kBytesPerWork = 64;
+constexpr std::size_t kMaxReadingBytes = std::size_t{16} << 20;
+
 // Whether the text leads to a state, and to an accepting one if that is asked for.
 bool is_read(std::shared_ptr<const CompiledGrammar> grammar, std::string_view text, bool to_its_end) {
   Matcher matcher(std::move(grammar));
   Matcher::State state = matcher.start();
-  for (const char byte : text) {
-    matcher.begin_work();
-    state = matcher.next(state, static_cast<uint8_t>(byte));
+  for (std::size_t idx = 0; idx < text.size(); ++idx) {
+    if (idx % kBytesPerWork == 0) matcher.begin_work();
+    state = matcher.next(state, static_cast<uint8_t>(text[idx]));
     if (state == Matcher::kDead) return false;
+    matcher.check_table_bytes(kMaxReadingBytes);
   }
   return !to_its_end || matcher.is_accepting(state);
 }

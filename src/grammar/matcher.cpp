@@ -9,6 +9,10 @@ namespace lille {
 namespace {
 
 constexpr std::size_t kFirstSlots = 256;
+// So many edges are looked at in the time of another step.
+constexpr std::size_t kEdgesPerStep = 8;
+// Most rules that end together whose ends are one; more are only slower.
+constexpr int kMaxShortenings = 8;
 
 uint64_t mix(uint64_t hash, uint64_t value) noexcept {
   // The finaliser of SplitMix64.
@@ -21,7 +25,7 @@ uint64_t mix(uint64_t hash, uint64_t value) noexcept {
 }  // namespace
 
 Matcher::Matcher(std::shared_ptr<const CompiledGrammar> grammar)
-    : grammar_(std::move(grammar)), n_classes_(grammar_->n_classes()), seen_(kFirstSlots) {
+    : grammar_(std::move(grammar)), n_classes_(grammar_->n_classes()) {
   reset();
 }
 
@@ -31,6 +35,7 @@ void Matcher::reset() {
   waits_.clear();
   next_.clear();
   by_hash_.clear();
+  seen_.assign(kFirstSlots, {});
   begin_work();
   clear_seen();
   add({grammar_->begin_of(grammar_->root()), kHere});
@@ -42,7 +47,14 @@ void Matcher::reset() {
 std::size_t Matcher::n_table_bytes() const noexcept {
   constexpr std::size_t kHashEntryBytes = 48;
   return sets_.size() * (sizeof(Set) + kHashEntryBytes) + items_.size() * sizeof(Item) +
-         waits_.size() * sizeof(Wait) + next_.size() * sizeof(State);
+         waits_.size() * sizeof(Wait) + next_.size() * sizeof(State) + seen_.size() * sizeof(Slot);
+}
+
+void Matcher::check_table_bytes(std::size_t max_bytes) const {
+  if (n_table_bytes() > max_bytes)
+    raise(ErrorCode::kInvalidArgument,
+          "[grammar] the readings of the text so far take more memory than there is for them. Hint: make the "
+          "grammar less ambiguous or the answer shorter");
 }
 
 Matcher::State Matcher::find_next(State state, uint8_t byte_class) {
@@ -53,9 +65,11 @@ Matcher::State Matcher::find_next(State state, uint8_t byte_class) {
   for (std::size_t idx = set.items_begin; idx < set.items_begin + set.n_items; ++idx) {
     const Item item = items_[idx];
     const State origin = item.origin == kHere ? state : item.origin;
+    const uint32_t begin = grammar_->position(item.position).bytes_begin;
     const uint32_t end = grammar_->position(item.position + 1).bytes_begin;
-    for (uint32_t edge = grammar_->position(item.position).bytes_begin; edge < end; ++edge)
-      if (edges[edge].first <= byte && byte <= edges[edge].last) add({edges[edge].target, origin});
+    count_work(1 + (end - begin) / kEdgesPerStep);
+    for (uint32_t edge = begin; edge < end && edges[edge].first <= byte; ++edge)
+      if (byte <= edges[edge].last) add({edges[edge].target, origin});
   }
   close();
   const State found = new_items_.empty() && !new_is_accepting_ ? kDead : store();
@@ -127,12 +141,16 @@ void Matcher::expand(Item item) {
 
 void Matcher::finish_rule(uint32_t rule, State origin) {
   if (rule == grammar_->root() && origin == start()) new_is_accepting_ = true;
-  const Set& set = sets_[origin];
-  const auto begin = waits_.begin() + static_cast<std::ptrdiff_t>(set.waits_begin);
-  const auto end = begin + static_cast<std::ptrdiff_t>(set.n_waits);
-  for (auto wait = std::lower_bound(begin, end, Wait{rule, {0, 0}}); wait != end && wait->rule == rule;
-       ++wait)
+  const auto [begin, end] = waits_for(rule, origin);
+  for (const Wait* wait = begin; wait != end; ++wait)
     add({wait->after.position, wait->after.origin == kHere ? origin : wait->after.origin});
+}
+
+std::pair<const Matcher::Wait*, const Matcher::Wait*> Matcher::waits_for(uint32_t rule, State origin) const {
+  const Set& set = sets_[origin];
+  const Wait* const begin = waits_.data() + set.waits_begin;
+  const auto found = std::ranges::equal_range(begin, begin + set.n_waits, rule, {}, &Wait::rule);
+  return {found.begin(), found.end()};
 }
 
 uint64_t Matcher::hash_of_new() const noexcept {
@@ -153,7 +171,24 @@ bool Matcher::is_new_set(State state) const noexcept {
                     waits_.begin() + static_cast<std::ptrdiff_t>(set.waits_begin));
 }
 
+// The end of a rule that ends another one, which only one place waits for, leads to that place. So what
+// recurs at its own end, as lists do, is as flat as a loop. Wherever it stops, the wait leads to the same.
+void Matcher::shorten(Wait& wait) const {
+  for (int n_steps = 0; n_steps < kMaxShortenings; ++n_steps) {
+    if (wait.after.origin == kHere || !grammar_->position(wait.after.position).is_end) return;
+    const State origin = wait.after.origin;
+    const uint32_t rule = grammar_->position(wait.after.position).rule;
+    if (rule == grammar_->root() && origin == start()) return;
+    const auto [begin, end] = waits_for(rule, origin);
+    if (end - begin != 1) return;
+    wait.after = begin->after;
+    if (wait.after.origin == kHere) wait.after.origin = origin;
+  }
+}
+
 Matcher::State Matcher::store() {
+  for (Wait& wait : new_waits_) shorten(wait);
+  count_work(new_items_.size() + new_waits_.size());
   std::ranges::sort(new_items_);
   std::ranges::sort(new_waits_);
   new_waits_.erase(std::unique(new_waits_.begin(), new_waits_.end()), new_waits_.end());

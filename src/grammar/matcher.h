@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "grammar/compiled_grammar.h"
@@ -40,11 +41,13 @@ class Matcher {
   /// Whether what was read is a sentence.
   bool is_accepting(State state) const noexcept { return sets_[state].is_accepting; }
 
-  /// Gives kMaxWork anew.
-  void begin_work() noexcept { n_work_ = 0; }
+  /// Gives kMaxWork anew, so many times.
+  void begin_work(int64_t n_times = 1) noexcept { n_work_ = (1 - n_times) * kMaxWork; }
 
   /// Bytes of the tables, about.
   std::size_t n_table_bytes() const noexcept;
+  /// @throws Error(kInvalidArgument) if the tables are larger: the text has too many readings.
+  void check_table_bytes(std::size_t max_bytes) const;
   /// Forgets all states but start().
   void reset();
 
@@ -78,6 +81,8 @@ class Matcher {
   void close();
   void expand(Item item);
   void finish_rule(uint32_t rule, State origin);
+  std::pair<const Wait*, const Wait*> waits_for(uint32_t rule, State origin) const;
+  void shorten(Wait& wait) const;
   void count_work(std::size_t n_steps);
   uint64_t hash_of_new() const noexcept;
   bool is_new_set(State state) const noexcept;

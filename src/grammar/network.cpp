@@ -1,6 +1,8 @@
 #include "grammar/network.h"
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/check.h"
 #include "grammar/utf8_ranges.h"
@@ -69,14 +71,8 @@ uint32_t GrammarNetwork::lay(const Expression& expression, uint32_t from) {
     case Kind::kSequence:
       for (const Expression& part : expression.parts) from = lay(part, from);
       return from;
-    case Kind::kChoice: {
-      const uint32_t join = add_node();
-      for (const Expression& part : expression.parts) {
-        const uint32_t end = lay(part, from);
-        nodes_[end].empties.push_back(join);
-      }
-      return join;
-    }
+    case Kind::kChoice:
+      return lay_choice(expression.parts, from);
     case Kind::kRule:
       break;
   }
@@ -95,6 +91,41 @@ uint32_t GrammarNetwork::lay_bytes(const std::string& bytes, uint32_t from) {
   return from;
 }
 
+uint32_t GrammarNetwork::lay_choice(const std::vector<Expression>& choices, uint32_t from) {
+  const uint32_t join = add_node();
+  std::vector<std::string_view> texts;
+  for (const Expression& choice : choices) {
+    if (choice.kind == Expression::Kind::kBytes)
+      texts.push_back(choice.bytes);
+    else
+      nodes_[lay(choice, from)].empties.push_back(join);
+  }
+  lay_texts(std::move(texts), from, join);
+  return join;
+}
+
+// A trie: of many words that begin alike, one place follows from what they share.
+void GrammarNetwork::lay_texts(std::vector<std::string_view> texts, uint32_t from, uint32_t to) {
+  std::ranges::sort(texts);
+  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+  std::vector<uint32_t> path = {from};  // after each byte of the text before
+  std::string_view before;
+  for (std::size_t idx = 0; idx < texts.size(); ++idx) {
+    const std::string_view text = texts[idx];
+    const bool is_beginning = idx + 1 < texts.size() && texts[idx + 1].starts_with(text);
+    const auto [end, unused] = std::ranges::mismatch(text, before);
+    path.resize(static_cast<std::size_t>(end - text.begin()) + 1);
+    for (std::size_t depth = path.size() - 1; depth < text.size(); ++depth) {
+      const auto byte = static_cast<uint8_t>(text[depth]);
+      const uint32_t next = depth + 1 == text.size() && !is_beginning ? to : add_node();
+      nodes_[path[depth]].bytes.push_back({byte, byte, next});
+      path.push_back(next);
+    }
+    if (text.empty() || is_beginning) nodes_[path.back()].empties.push_back(to);
+    before = text;
+  }
+}
+
 uint32_t GrammarNetwork::lay_characters(const std::vector<CharacterRange>& ranges, uint32_t from) {
   // The node from which n continuation bytes, whichever they are, lead to the end.
   std::array<uint32_t, 4> any_tails = {add_node(), 0, 0, 0};
@@ -106,17 +137,22 @@ uint32_t GrammarNetwork::lay_characters(const std::vector<CharacterRange>& range
     }
     return any_tails[n_bytes];
   };
+  // Sequences are apart and in order, so that those that begin alike follow each other.
+  ByteSequence before;
+  std::array<uint32_t, 5> path = {from, 0, 0, 0, 0};
   for (const CharacterRange& range : ranges) {
     for (const ByteSequence& sequence : utf8_sequences(range)) {
       std::size_t n_special = sequence.n_bytes;
       while (n_special > 1 && sequence.bytes[n_special - 1] == kContinuation) --n_special;
-      uint32_t node = from;
-      for (std::size_t idx = 0; idx < n_special; ++idx) {
+      std::size_t n_shared = 0;
+      while (n_shared + 1 < n_special && before.bytes[n_shared] == sequence.bytes[n_shared]) ++n_shared;
+      for (std::size_t idx = n_shared; idx < n_special; ++idx) {
         const bool is_last = idx + 1 == n_special;
         const uint32_t to = is_last ? any_tail(sequence.n_bytes - n_special) : add_node();
-        nodes_[node].bytes.push_back({sequence.bytes[idx].first, sequence.bytes[idx].last, to});
-        node = to;
+        nodes_[path[idx]].bytes.push_back({sequence.bytes[idx].first, sequence.bytes[idx].last, to});
+        path[idx + 1] = to;
       }
+      before = sequence;
     }
   }
   return any_tails[0];
@@ -148,6 +184,24 @@ uint32_t GrammarNetwork::lay_repeat(const Expression& expression, uint32_t from)
   }
   nodes_[from].empties.push_back(join);
   return join;
+}
+
+std::vector<uint32_t> GrammarNetwork::skip_empty_steps() const {
+  constexpr uint32_t kNotYet = ~uint32_t{0};
+  std::vector<uint32_t> targets(nodes_.size(), kNotYet);
+  std::vector<uint32_t> skipped;
+  for (uint32_t begin = 0; begin < nodes_.size(); ++begin) {
+    uint32_t idx = begin;
+    for (; targets[idx] == kNotYet; idx = nodes_[idx].empties.front()) {
+      const Node& node = nodes_[idx];
+      // Itself for a while, so that a cycle ends here.
+      targets[idx] = idx;
+      if (node.empties.size() != 1 || !node.bytes.empty() || !node.rules.empty()) break;
+      skipped.push_back(idx);
+    }
+    for (; !skipped.empty(); skipped.pop_back()) targets[skipped.back()] = targets[idx];
+  }
+  return targets;
 }
 
 GrammarNetwork::Reach GrammarNetwork::reach_end(bool over_bytes) const {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "grammar/compiled_grammar.h"
@@ -30,6 +31,9 @@ class GrammarNetwork {
   /// @param over_bytes  false: over nothing and rules that may stand for nothing alone.
   Reach reach_end(bool over_bytes) const;
 
+  /// For each node that one it leads to over nothing, as long as it leads nowhere else.
+  std::vector<uint32_t> skip_empty_steps() const;
+
   const std::vector<Node>& nodes() const noexcept { return nodes_; }
   const std::vector<uint32_t>& begins() const noexcept { return begins_; }
   const std::vector<uint32_t>& ends() const noexcept { return ends_; }
@@ -40,6 +44,8 @@ class GrammarNetwork {
   uint32_t add_rule(const Expression* expression);
   uint32_t lay(const Expression& expression, uint32_t from);
   uint32_t lay_bytes(const std::string& bytes, uint32_t from);
+  uint32_t lay_choice(const std::vector<Expression>& choices, uint32_t from);
+  void lay_texts(std::vector<std::string_view> texts, uint32_t from, uint32_t to);
   uint32_t lay_characters(const std::vector<CharacterRange>& ranges, uint32_t from);
   uint32_t lay_repeat(const Expression& expression, uint32_t from);
 

@@ -73,6 +73,8 @@ TokenMask TokenMasks::make(State state) {
 
 bool TokenMasks::is_full() const noexcept { return matcher_.n_table_bytes() > kMaxTableBytes; }
 
+void TokenMasks::check_room() const { matcher_.check_table_bytes(kMaxTableBytes); }
+
 void TokenMasks::reset() {
   masks_.clear();
   matcher_.reset();

@@ -52,11 +52,13 @@ class TokenMasks {
 
   /// Whether what was read is a sentence.
   bool is_accepting(State state) const noexcept { return matcher_.is_accepting(state); }
-  /// Gives Matcher::kMaxWork anew.
-  void begin_work() noexcept { matcher_.begin_work(); }
+  /// Gives Matcher::kMaxWork anew, so many times.
+  void begin_work(int64_t n_times = 1) noexcept { matcher_.begin_work(n_times); }
 
   /// Whether the tables have grown so much that reset() is due.
   bool is_full() const noexcept;
+  /// @throws Error(kInvalidArgument) if is_full().
+  void check_room() const;
   /// Forgets all states but start().
   void reset();
 

@@ -99,12 +99,12 @@ TEST(GrammarProcessor, GoesOnWhenItsTablesAreFull) {
   EXPECT_EQ(masked(*fresh, tokens), masked(*processor, tokens));
 }
 
-TEST(GrammarProcessor, RefusesATextWhoseReadingsTakeTooMuchMemory) {
+TEST(GrammarProcessor, RefusesATextWithTooManyReadings) {
   const auto processor = make_grammar_processor(
       Grammar::parse("root ::= \"a\" root | \"a\" | \"a\" root \"b\""), grammar_tokenizer());
   std::vector<int32_t> tokens = {1};
-  test::expect_error(ErrorCode::kInvalidArgument,
-                     "[grammar] the readings of the text so far take more memory", [&] {
+  test::expect_error(ErrorCode::kInvalidArgument, "[grammar] the text has more readings than 1000000 steps",
+                     [&] {
                        for (int n_steps = 0; n_steps < 100; ++n_steps) {
                          masked(*processor, tokens);
                          tokens.insert(tokens.end(), 50, token("a"));

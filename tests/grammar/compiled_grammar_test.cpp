@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "grammar/grammar_text.h"
+#include "grammar/utf8_ranges.h"
 #include "support.h"
 
 namespace lille {
@@ -44,6 +45,31 @@ TEST(CompiledGrammar, HasLimits) {
 TEST(CompiledGrammar, RepetitionsOfRepetitionsAreSmall) {
   // One rule of 1000 positions for each level, not their product.
   EXPECT_LT(compiled("root ::= (((\"ab\"){1000} \"c\"){1000} \"d\"){0,1000}").n_positions(), 6000u);
+}
+
+TEST(CompiledGrammar, WhatIsSaidTwiceIsOneEdge) {
+  for (const std::string& text : {"root ::= [" + std::string(100'000, 'a') + "]",
+                                 std::string("root ::= [a-kb-za-zm] | [a-z] | \"q\" | \"q\""),
+                                 std::string("root ::= ([a-f] | [g-z] | | | ())")}) {
+    const CompiledGrammar grammar = compiled(text);
+    EXPECT_EQ(grammar.byte_edges().size(), 1u) << text.substr(0, 40);
+    EXPECT_LE(grammar.position(1).empties_begin, 1u) << text.substr(0, 40);
+  }
+  EXPECT_EQ(compiled("root ::= x | x | x x ::= \"a\"").rule_edges().size(), 1u);
+}
+
+TEST(CompiledGrammar, BytesLeadFromAClassToOnePlaceEach) {
+  std::string text = "root ::= [";
+  for (uint32_t code_point = 0x3400; code_point < 0x9000; code_point += 3) append_utf8(text, code_point);
+  const CompiledGrammar grammar = compiled(text + "]");
+  for (uint32_t idx = 0; idx < grammar.n_positions(); ++idx) {
+    int last = -1;
+    for (uint32_t edge = grammar.position(idx).bytes_begin; edge < grammar.position(idx + 1).bytes_begin;
+         ++edge) {
+      EXPECT_GT(grammar.byte_edges()[edge].first, last);
+      last = grammar.byte_edges()[edge].last;
+    }
+  }
 }
 
 TEST(CompiledGrammar, ClassesTellBytesApartThatDiffer) {

@@ -18,6 +18,15 @@ TEST(Grammar, AcceptsWholeTextsAndTheirBeginnings) {
   EXPECT_TRUE(copy.accepts("no"));
 }
 
+TEST(Grammar, BoundsWhatTheReadingsOfATextTake) {
+  const std::string text(20'000, 'a');
+  const Grammar ambiguous = Grammar::parse("root ::= \"a\" root | \"a\" | \"a\" root \"b\"");
+  test::expect_error(ErrorCode::kInvalidArgument,
+                     "[grammar] the readings of the text so far take more memory",
+                     [&] { ambiguous.accepts_prefix(text); });
+  EXPECT_TRUE(Grammar::parse("root ::= [a-z]{10000} [a-z]{1,10000}").accepts(text));
+}
+
 TEST(Grammar, RefusesByName) {
   test::expect_error(ErrorCode::kInvalidArgument, "grammar: line 1: expected", [] { Grammar::parse("x"); });
   test::expect_error(ErrorCode::kInvalidArgument, "json_schema.type: expected",

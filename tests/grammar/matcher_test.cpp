@@ -1,5 +1,6 @@
 #include "grammar/matcher.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -71,6 +72,16 @@ TEST(Matcher, WhatComesAgainIsTheSameState) {
   EXPECT_NE(read(matcher, "[a,"), read(matcher, "[[a,"));
 }
 
+TEST(Matcher, WhatRecursAtItsEndIsAsFlatAsALoop) {
+  Matcher matcher =
+      matcher_of("root ::= \"[\" list \"]\" list ::= item list | item ::= \"a\" | \"(\" list \")\"");
+  EXPECT_EQ(read(matcher, "[aa"), read(matcher, "[aaaaaaa"));
+  EXPECT_EQ(read(matcher, "[a(a)aa"), read(matcher, "[aa"));
+  EXPECT_NE(read(matcher, "[a(a"), read(matcher, "[aa"));
+  EXPECT_TRUE(accepts(matcher, "[aa(aa(a))a]"));
+  EXPECT_FALSE(begins(matcher, "[aa(aa(a)a]"));
+}
+
 // Every form of recursion, emptiness and ambiguity that is known to break parsers.
 TEST(Matcher, HostileGrammarsAreReadAsTheyAreDefined) {
   for (const char* text :
@@ -78,7 +89,10 @@ TEST(Matcher, HostileGrammarsAreReadAsTheyAreDefined) {
         "root ::= (\"a\"? \"b\"?)* \"a\"", "root ::= x root x | \"a\" x ::= \"b\" |",
         "root ::= a a ::= b | \"a\" b ::= a | \"b\" root", "root ::= root root root | \"a\" |",
         "root ::= (\"a\" | \"a\" \"a\" | root \"b\"){2,3}", "root ::= e e e \"a\" e e ::= e e |",
-        "root ::= x y x ::= y | \"a\" x y ::= x | \"b\" |", "root ::= (root | \"a\"){0,4} \"b\""}) {
+        "root ::= x y x ::= y | \"a\" x y ::= x | \"b\" |",
+        "root ::= \"ab\" | \"a\" | \"\" | \"abb\" | \"ba\" | root \"a\" | \"ab\" root",
+        "root ::= x \"b\" | x x ::= \"a\" x | y y ::= \"b\" y | \"a\" x |",
+        "root ::= (root | \"a\"){0,4} \"b\""}) {
     const RuleSet rules = parse_grammar_text(text);
     const test::ReferenceLanguage reference(rules, "ab", 7);
     Matcher matcher = matcher_of(rules);
@@ -193,6 +207,26 @@ TEST(Matcher, WorkIsBounded) {
   matcher.begin_work();
   EXPECT_TRUE(accepts(matcher, "aaa"));
   EXPECT_LT(matcher.n_table_bytes(), 100u << 20);
+}
+
+// A class of every other letter: the ones between lead nowhere, but have to be looked for.
+TEST(Matcher, WorkIsWhatIsLookedAtToo) {
+  std::vector<CharacterRange> ranges;
+  for (uint32_t character = '0'; character <= 'z'; character += 2) ranges.push_back({character, character});
+  RuleSet rules;
+  rules.add("root");
+  std::vector<Expression> choices;
+  for (int idx = 0; idx < 8'000; ++idx) {
+    choices.push_back(rule_of(rules.add(fmt::format("x{}", idx))));
+    rules.rules.back() = sequence_of({characters_of(ranges), bytes_of(fmt::format("{}", idx))});
+  }
+  rules.rules[rules.root] = choice_of(std::move(choices));
+  Matcher matcher = matcher_of(rules);
+  matcher.begin_work();
+  test::expect_error(ErrorCode::kInvalidArgument, "more readings than 1000000 steps", [&] {
+    for (uint8_t byte = '1'; byte < 'z'; byte += 2)
+      EXPECT_EQ(matcher.next(matcher.start(), byte), Matcher::kDead);
+  });
 }
 
 TEST(Matcher, ResetForgetsAllButTheBeginning) {

@@ -25,6 +25,28 @@ TEST(GrammarNetwork, CharactersShareTheirLastBytes) {
   EXPECT_EQ(network.nodes().size(), 2u + 1 + 3 + 4);
 }
 
+TEST(GrammarNetwork, WordsShareWhatTheyBeginWith) {
+  // Behind t, te and i; the ends of all are one node.
+  const GrammarNetwork network(
+      parse_grammar_text("root ::= \"ten\" | \"tea\" | \"to\" | \"ten\" | \"i\" | \"in\" | \"\""));
+  EXPECT_EQ(network.nodes().size(), 2u + 1 + 3);
+  EXPECT_EQ(network.nodes()[network.begins()[0]].bytes.size(), 2u);
+}
+
+TEST(GrammarNetwork, SkipsNodesThatLeadOverNothingToOneOther) {
+  const GrammarNetwork network(parse_grammar_text("root ::= (((\"a\"))) | \"b\" x x ::= (x | \"c\")*"));
+  const std::vector<uint32_t> targets = network.skip_empty_steps();
+  for (uint32_t idx = 0; idx < targets.size(); ++idx) {
+    const auto& node = network.nodes()[idx];
+    const bool is_skipped = node.empties.size() == 1 && node.bytes.empty() && node.rules.empty();
+    EXPECT_EQ(targets[idx] != idx, is_skipped) << idx;
+    EXPECT_EQ(targets[targets[idx]], targets[idx]) << idx;
+  }
+  // A cycle of them ends somewhere.
+  const GrammarNetwork cycle(parse_grammar_text("root ::= (()*)* \"a\""));
+  EXPECT_EQ(cycle.skip_empty_steps().size(), cycle.nodes().size());
+}
+
 TEST(GrammarNetwork, LoopsDoNotLeakIntoOtherChoices) {
   // Were a loop entered at the place where the choices begin, a text could go on with another choice.
   const GrammarNetwork network(parse_grammar_text("root ::= \"a\"* | \"b\""));
