@@ -62,11 +62,19 @@ void CompiledGrammar::take_edges(const GrammarNetwork& network, const std::vecto
   const auto add_position = [&](uint32_t rule, bool is_end) {
     positions_.push_back({static_cast<uint32_t>(byte_edges_.size()),
                           static_cast<uint32_t>(rule_edges_.size()),
-                          static_cast<uint32_t>(empty_edges_.size()), rule, is_end});
+                          static_cast<uint32_t>(empty_edges_.size()), rule, is_end,
+                          static_cast<uint32_t>(positions_.size()), kAlways});
   };
   for (uint32_t idx = 0; idx < network.nodes().size(); ++idx) {
     const GrammarNetwork::Node& node = network.nodes()[idx];
     add_position(node.rule, idx == network.ends()[node.rule]);
+    // What may stand for nothing comes more often than bytes do.
+    const auto may_be_nothing = [this](const RuleEdge& edge) { return nullable_[edge.rule]; };
+    if (node.like != 0 && std::ranges::none_of(node.rules, may_be_nothing)) {
+      positions_.back().like = node.like;
+      positions_.back().n_alike = node.n_alike;
+      has_alike_ = true;
+    }
     for (ByteEdge edge : node.bytes) {
       if (!node_ends[edge.target]) continue;
       edge.target = targets[edge.target];

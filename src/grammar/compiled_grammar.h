@@ -3,6 +3,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -41,7 +42,13 @@ class CompiledGrammar {
     uint32_t empties_begin;
     uint32_t rule;
     bool is_end;  ///< Of its rule.
+    /// The first of the positions in a repetition that differ only by how often something came: of two of
+    /// them, the same bytes may follow up to as many as the lesser `n_alike`. Others are like themselves
+    /// alone.
+    uint32_t like;
+    uint32_t n_alike;
   };
+  static constexpr uint32_t kAlways = std::numeric_limits<uint32_t>::max();
 
   /// @throws Error(kInvalidArgument), which begins with RuleSet::where, if the rules are more than
   /// kMaxGrammarPositions, repeat something more
@@ -60,6 +67,9 @@ class CompiledGrammar {
   const std::vector<RuleEdge>& rule_edges() const noexcept { return rule_edges_; }
   const std::vector<uint32_t>& empty_edges() const noexcept { return empty_edges_; }
 
+  /// Whether any position is like another one.
+  bool has_alike() const noexcept { return has_alike_; }
+
   /// Bytes of one class stand on the same edges everywhere.
   uint8_t class_of(uint8_t byte) const noexcept { return classes_[byte]; }
   std::size_t n_classes() const noexcept { return representatives_.size(); }
@@ -73,6 +83,7 @@ class CompiledGrammar {
                   const std::vector<bool>& rule_ends);
 
   uint32_t root_ = 0;
+  bool has_alike_ = false;
   std::vector<Position> positions_;  // and one more, where the lists end
   std::vector<ByteEdge> byte_edges_;
   std::vector<RuleEdge> rule_edges_;

@@ -35,6 +35,8 @@ void Matcher::reset() {
   waits_.clear();
   next_.clear();
   by_hash_.clear();
+  kinds_.clear();
+  n_kind_bytes_ = 0;
   seen_.assign(kFirstSlots, {});
   begin_work();
   clear_seen();
@@ -47,7 +49,8 @@ void Matcher::reset() {
 std::size_t Matcher::n_table_bytes() const noexcept {
   constexpr std::size_t kHashEntryBytes = 48;
   return sets_.size() * (sizeof(Set) + kHashEntryBytes) + items_.size() * sizeof(Item) +
-         waits_.size() * sizeof(Wait) + next_.size() * sizeof(State) + seen_.size() * sizeof(Slot);
+         waits_.size() * sizeof(Wait) + next_.size() * sizeof(State) + seen_.size() * sizeof(Slot) +
+         n_kind_bytes_;
 }
 
 void Matcher::check_table_bytes(std::size_t max_bytes) const {
@@ -200,12 +203,48 @@ Matcher::State Matcher::store() {
   count_work(n_classes_ / 4);
   const auto state = static_cast<State>(sets_.size());
   sets_.push_back({items_.size(), waits_.size(), static_cast<uint32_t>(new_items_.size()),
-                   static_cast<uint32_t>(new_waits_.size()), new_is_accepting_});
+                   static_cast<uint32_t>(new_waits_.size()), new_is_accepting_, state,
+                   CompiledGrammar::kAlways});
   items_.insert(items_.end(), new_items_.begin(), new_items_.end());
   waits_.insert(waits_.end(), new_waits_.begin(), new_waits_.end());
   next_.resize(next_.size() + n_classes_, kUnknown);
   by_hash_.emplace(hash, state);
+  if (grammar_->has_alike()) find_kind(state);
   return state;
+}
+
+std::size_t Matcher::KindHash::operator()(const Kind& kind) const noexcept {
+  uint64_t hash = 0;
+  for (const uint64_t value : kind) hash = mix(hash, value);
+  return hash;
+}
+
+// Origins stay as they are: what ends in an older set ends there for both.
+void Matcher::find_kind(State state) {
+  Set& set = sets_[state];
+  std::vector<Item> items = new_items_;
+  std::vector<Wait> waits = new_waits_;
+  const auto replace = [&](Item& item) {
+    const CompiledGrammar::Position& position = grammar_->position(item.position);
+    set.n_alike = std::min(set.n_alike, position.n_alike);
+    item.position = position.like;
+  };
+  for (Item& item : items) replace(item);
+  for (Wait& wait : waits) replace(wait.after);
+  if (set.n_alike == CompiledGrammar::kAlways) return;
+  std::ranges::sort(items);
+  items.erase(std::unique(items.begin(), items.end()), items.end());
+  std::ranges::sort(waits);
+  waits.erase(std::unique(waits.begin(), waits.end()), waits.end());
+  Kind kind = {set.is_accepting, items.size()};
+  for (const Item& item : items) kind.push_back(uint64_t{item.position} << 32 | item.origin);
+  for (const Wait& wait : waits) {
+    kind.push_back(wait.rule);
+    kind.push_back(uint64_t{wait.after.position} << 32 | wait.after.origin);
+  }
+  const auto [known, is_new] = kinds_.try_emplace(std::move(kind), state);
+  if (is_new) n_kind_bytes_ += known->first.size() * sizeof(uint64_t);
+  set.kind = known->second;
 }
 
 }  // namespace lille

@@ -41,6 +41,12 @@ class Matcher {
   /// Whether what was read is a sentence.
   bool is_accepting(State state) const noexcept { return sets_[state].is_accepting; }
 
+  /// States of one kind differ only by how often something came that is repeated up to a bound: of two of
+  /// them, the same texts may follow up to as many bytes as the lesser n_alike().
+  State kind(State state) const noexcept { return sets_[state].kind; }
+  /// CompiledGrammar::kAlways where no other state is of its kind.
+  uint32_t n_alike(State state) const noexcept { return sets_[state].n_alike; }
+
   /// Gives kMaxWork anew, so many times.
   void begin_work(int64_t n_times = 1) noexcept { n_work_ = (1 - n_times) * kMaxWork; }
 
@@ -74,6 +80,13 @@ class Matcher {
     uint32_t n_items;
     uint32_t n_waits;
     bool is_accepting;
+    State kind;
+    uint32_t n_alike;
+  };
+  // A set with each position replaced by the first that is like it.
+  using Kind = std::vector<uint64_t>;
+  struct KindHash {
+    std::size_t operator()(const Kind& kind) const noexcept;
   };
 
   State find_next(State state, uint8_t byte_class);
@@ -87,6 +100,7 @@ class Matcher {
   uint64_t hash_of_new() const noexcept;
   bool is_new_set(State state) const noexcept;
   State store();
+  void find_kind(State state);
   void clear_seen();
 
   std::shared_ptr<const CompiledGrammar> grammar_;
@@ -96,6 +110,8 @@ class Matcher {
   std::vector<Wait> waits_;
   std::vector<State> next_;  // (sets, classes)
   std::unordered_multimap<uint64_t, State> by_hash_;
+  std::unordered_map<Kind, State, KindHash> kinds_;  // the first of each
+  std::size_t n_kind_bytes_ = 0;
   int64_t n_work_ = 0;
 
   // The set that is made. seen_ is a table of open addressing; a slot of another stamp is free.

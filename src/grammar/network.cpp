@@ -169,7 +169,14 @@ uint32_t GrammarNetwork::lay_repeat(const Expression& expression, uint32_t from)
     reference = rule_of(add_rule(part));
     part = &reference;
   }
-  for (uint32_t idx = 0; idx < expression.min; ++idx) from = lay(*part, from);
+  // Behind so many of them: one more has to come, or may come.
+  std::vector<uint32_t> before_min;
+  std::vector<uint32_t> before_max;
+  for (uint32_t idx = 0; idx < expression.min; ++idx) {
+    if (idx > 0) before_min.push_back(from);
+    from = lay(*part, from);
+  }
+  mark_alike(before_min);
   if (is_unbounded) {
     const uint32_t loop = add_node();
     nodes_[from].empties.push_back(loop);
@@ -179,11 +186,20 @@ uint32_t GrammarNetwork::lay_repeat(const Expression& expression, uint32_t from)
   }
   const uint32_t join = add_node();
   for (uint32_t idx = expression.min; idx < expression.max; ++idx) {
+    if (idx > 0) before_max.push_back(from);
     nodes_[from].empties.push_back(join);
     from = lay(*part, from);
   }
   nodes_[from].empties.push_back(join);
+  mark_alike(before_max);
   return join;
+}
+
+void GrammarNetwork::mark_alike(const std::vector<uint32_t>& nodes) {
+  for (std::size_t idx = 0; idx < nodes.size(); ++idx) {
+    nodes_[nodes[idx]].like = nodes.front();
+    nodes_[nodes[idx]].n_alike = static_cast<uint32_t>(nodes.size() - 1 - idx);
+  }
 }
 
 std::vector<uint32_t> GrammarNetwork::skip_empty_steps() const {

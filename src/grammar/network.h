@@ -17,6 +17,8 @@ class GrammarNetwork {
     std::vector<CompiledGrammar::RuleEdge> rules;
     std::vector<uint32_t> empties;
     uint32_t rule = 0;
+    uint32_t like = 0;     // the first of the nodes in a row that differ by how often something came; 0: none
+    uint32_t n_alike = 0;  // of them, how many come behind this one
   };
 
   /// Lays out every rule.
@@ -48,6 +50,7 @@ class GrammarNetwork {
   void lay_texts(std::vector<std::string_view> texts, uint32_t from, uint32_t to);
   uint32_t lay_characters(const std::vector<CharacterRange>& ranges, uint32_t from);
   uint32_t lay_repeat(const Expression& expression, uint32_t from);
+  void mark_alike(const std::vector<uint32_t>& nodes);
 
   std::string where_;  // as messages call the rules
   std::vector<Node> nodes_;

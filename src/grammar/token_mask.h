@@ -19,6 +19,7 @@ class TokenMask {
   explicit TokenMask(int64_t vocab_size) : words_((static_cast<std::size_t>(vocab_size) + 63) / 64) {}
 
   void allow(int32_t id) noexcept { words_[static_cast<std::size_t>(id) / 64] |= bit_of(id); }
+  void exclude(int32_t id) noexcept { words_[static_cast<std::size_t>(id) / 64] &= ~bit_of(id); }
   bool allows(int32_t id) const noexcept {
     return (words_[static_cast<std::size_t>(id) / 64] & bit_of(id)) != 0;
   }
@@ -33,7 +34,8 @@ class TokenMask {
 };
 
 /// Which tokens keep a text the beginning of a sentence. Masks are kept by state, so what comes again, the
-/// inside of a text for example, costs nothing. One thread uses it at a time; a copy has tables of its own.
+/// inside of a text for example, costs nothing, and what differs only by how often something came is made
+/// from the mask before it. One thread uses it at a time; a copy has tables of its own.
 class TokenMasks {
  public:
   using State = Matcher::State;
@@ -64,13 +66,17 @@ class TokenMasks {
 
  private:
   TokenMask make(State state);
+  TokenMask change(TokenMask mask, State from, State to);
+  void exclude_all(TokenMask& mask, std::size_t begin, std::size_t end) const;
 
   Matcher matcher_;
   std::shared_ptr<const TokenTrie> trie_;
   int64_t vocab_size_;
   int32_t eos_token_id_;
   std::unordered_map<State, TokenMask> masks_;
-  std::vector<State> path_;  // states by depth
+  std::unordered_map<State, State> last_of_kind_;  // that has a mask
+  std::vector<State> path_;                        // states by depth
+  std::vector<State> other_path_;
 };
 
 }  // namespace lille

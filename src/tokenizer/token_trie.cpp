@@ -25,13 +25,20 @@ TokenTrie::TokenTrie(const Vocabulary& vocabulary) {
     close_to(static_cast<std::size_t>(end - bytes.begin()));
     for (std::size_t depth = path.size(); depth < bytes.size(); ++depth) {
       path.push_back(nodes_.size());
-      nodes_.push_back({static_cast<uint8_t>(bytes[depth]), static_cast<uint16_t>(depth + 1), 0, kNone});
+      nodes_.push_back({static_cast<uint8_t>(bytes[depth]), static_cast<uint16_t>(depth + 1), 0, kNone, 0});
     }
     nodes_.back().token_id = id;
     max_depth_ = std::max(max_depth_, bytes.size());
     before = bytes;
   }
   close_to(0);
+  std::vector<std::size_t> longest(max_depth_ + 2);  // of what begins with the next node of a depth
+  for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
+    const std::size_t depth = node->depth;
+    const std::size_t n_bytes = std::max(depth, std::exchange(longest[depth + 1], 0));
+    node->n_more = static_cast<uint16_t>(n_bytes - depth);
+    longest[depth] = std::max(longest[depth], n_bytes);
+  }
 }
 
 }  // namespace lille

@@ -20,6 +20,7 @@ class TokenTrie {
     uint16_t depth;    ///< Bytes of the text, at least 1.
     uint32_t after;    ///< The first node that does not begin with this text.
     int32_t token_id;  ///< The token that is this text, or kNone.
+    uint16_t n_more;   ///< Bytes of the longest token that begins with it, behind it.
   };
   static constexpr int32_t kNone = -1;
 

@@ -49,8 +49,8 @@ TEST(CompiledGrammar, RepetitionsOfRepetitionsAreSmall) {
 
 TEST(CompiledGrammar, WhatIsSaidTwiceIsOneEdge) {
   for (const std::string& text : {"root ::= [" + std::string(100'000, 'a') + "]",
-                                 std::string("root ::= [a-kb-za-zm] | [a-z] | \"q\" | \"q\""),
-                                 std::string("root ::= ([a-f] | [g-z] | | | ())")}) {
+                                  std::string("root ::= [a-kb-za-zm] | [a-z] | \"q\" | \"q\""),
+                                  std::string("root ::= ([a-f] | [g-z] | | | ())")}) {
     const CompiledGrammar grammar = compiled(text);
     EXPECT_EQ(grammar.byte_edges().size(), 1u) << text.substr(0, 40);
     EXPECT_LE(grammar.position(1).empties_begin, 1u) << text.substr(0, 40);

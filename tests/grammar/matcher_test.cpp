@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <random>
 
 #include "grammar/grammar_text.h"
@@ -80,6 +82,56 @@ TEST(Matcher, WhatRecursAtItsEndIsAsFlatAsALoop) {
   EXPECT_NE(read(matcher, "[a(a"), read(matcher, "[aa"));
   EXPECT_TRUE(accepts(matcher, "[aa(aa(a))a]"));
   EXPECT_FALSE(begins(matcher, "[aa(aa(a)a]"));
+}
+
+TEST(Matcher, KnowsHowLongRepetitionsAreAlike) {
+  Matcher matcher = matcher_of("root ::= [a-z]{3,200} \"!\"");
+  const auto state = [&](std::size_t n_bytes) { return read(matcher, std::string(n_bytes, 'a')); };
+  // Two letters are the last that are not enough; the end may come behind 3 to 199, or has to behind 200.
+  for (std::size_t n_bytes = 3; n_bytes < 200; ++n_bytes) {
+    EXPECT_EQ(matcher.kind(state(n_bytes)), matcher.kind(state(3))) << n_bytes;
+    EXPECT_EQ(matcher.n_alike(state(n_bytes)), 199 - n_bytes);
+  }
+  EXPECT_EQ(matcher.kind(state(1)), matcher.kind(state(2)));
+  EXPECT_EQ(matcher.n_alike(state(1)), 1u);
+  EXPECT_NE(matcher.kind(state(2)), matcher.kind(state(3)));
+  EXPECT_NE(matcher.kind(state(199)), matcher.kind(state(200)));
+  EXPECT_EQ(matcher.n_alike(state(200)), CompiledGrammar::kAlways);
+  EXPECT_EQ(matcher.n_alike(matcher.start()), CompiledGrammar::kAlways);
+}
+
+// Of two states of a kind: the same texts follow, up to as many bytes as they say.
+TEST(Matcher, StatesOfAKindAreAlikeAsFarAsTheySay) {
+  for (const char* text :
+       {"root ::= \"a\"{1,9} \"b\"", "root ::= (\"a\" | \"ab\"){2,9}",
+        "root ::= x{1,6} \"b\"{0,5} x ::= \"a\" | \"b\" \"b\"", "root ::= (\"a\"? \"b\"){1,8} \"a\"",
+        "root ::= (\"a\"{1,4} \"b\"?){1,6}", "root ::= \"a\"{0,9} \"a\"{2,7}",
+        "root ::= (\"a\" root?){1,5} | \"b\"{3,8}", "root ::= (\"a\"?){1,8} \"b\""}) {
+    Matcher matcher = matcher_of(text);
+    std::vector<Matcher::State> reached = {matcher.start()};
+    for (std::size_t idx = 0; idx < reached.size() && reached.size() < 300; ++idx)
+      for (const char byte : {'a', 'b'}) {
+        const Matcher::State next = matcher.next(reached[idx], static_cast<uint8_t>(byte));
+        if (next != Matcher::kDead && std::ranges::find(reached, next) == reached.end())
+          reached.push_back(next);
+      }
+    const std::function<bool(Matcher::State, Matcher::State, uint32_t)> are_alike =
+        [&](Matcher::State left, Matcher::State right, uint32_t n_bytes) {
+          if (left == right) return true;
+          if (left == Matcher::kDead || right == Matcher::kDead) return false;
+          if (matcher.is_accepting(left) != matcher.is_accepting(right)) return false;
+          return n_bytes == 0 || std::ranges::all_of(std::string_view("ab"), [&](char byte) {
+                   return are_alike(matcher.next(left, static_cast<uint8_t>(byte)),
+                                    matcher.next(right, static_cast<uint8_t>(byte)), n_bytes - 1);
+                 });
+        };
+    for (const Matcher::State left : reached)
+      for (const Matcher::State right : reached)
+        if (matcher.kind(left) == matcher.kind(right) && left != right) {
+          EXPECT_TRUE(are_alike(left, right, std::min(matcher.n_alike(left), matcher.n_alike(right))))
+              << text << " " << left << " " << right;
+        }
+  }
 }
 
 // Every form of recursion, emptiness and ambiguity that is known to break parsers.

@@ -32,10 +32,12 @@ void expect_exact(TokenMasks& masks, TokenMasks::State state) {
 }
 
 TEST(TokenMasks, AllowTheTokensThatKeepABeginningOne) {
-  for (const char* text : {"root ::= \"yes\" | \"no\"", "root ::= [a-z ]*", "root ::= .{3}",
-                           "root ::= [^a-z]+ \"\\n\"?", "root ::= \"(\" root \")\" root |",
-                           "root ::= \"\\u00e9\" [\\u4e00-\\u9fff]* | \"\\\"\" [^\\\"]* \"\\\"\"",
-                           "root ::= word (\" \" word){0,9} word ::= [A-Za-z]{1,5}"}) {
+  for (const char* text :
+       {"root ::= \"yes\" | \"no\"", "root ::= [a-z ]*", "root ::= .{3}", "root ::= [^a-z]+ \"\\n\"?",
+        "root ::= \"(\" root \")\" root |",
+        "root ::= \"\\u00e9\" [\\u4e00-\\u9fff]* | \"\\\"\" [^\\\"]* \"\\\"\"",
+        "root ::= word (\" \" word){0,9} word ::= [A-Za-z]{1,5}", "root ::= \"'\" [^']{9,40} \"'\"",
+        "root ::= ([a-z ]{3,20} \"\\n\"?){2,9}", "root ::= (. | \"  \"){5,12} \"x\"{0,9}"}) {
     TokenMasks masks = masks_of(text);
     std::mt19937 random(1);
     TokenMasks::State state = masks.start();

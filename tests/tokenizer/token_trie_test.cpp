@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "tokenizer/hastings.h"
@@ -38,6 +39,8 @@ TEST(TokenTrie, ASkipLeavesOutWhatBeginsAlike) {
     std::size_t after = idx + 1;
     while (after < nodes.size() && nodes[after].depth > nodes[idx].depth) ++after;
     ASSERT_EQ(nodes[idx].after, after) << idx;
+    const auto longest = std::ranges::max(nodes.subspan(idx, after - idx), {}, &TokenTrie::Node::depth);
+    ASSERT_EQ(nodes[idx].n_more, longest.depth - nodes[idx].depth) << idx;
   }
 }
 
