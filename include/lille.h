@@ -102,7 +102,7 @@ lille_status lille_options_set_cache_folder(lille_options* options, const char* 
 /// exists as a path is that, other names are looked for in the cache and downloaded where they are missing or
 /// have changed (docs/HUB.md). Unless it is set, nothing is sent anywhere.
 /// @param cache_folder  Where downloads are kept, shared with Python's huggingface_hub:
-///   "/home/me/.cache/huggingface/hub".
+///   "cache/huggingface/hub".
 /// @param endpoint      NULL: "https://huggingface.co".
 /// @param token         Sent to the endpoint and nowhere else; NULL: none.
 /// @param offline       1: use what is in the cache and nothing else; 0: ask the hub.
