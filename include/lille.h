@@ -98,9 +98,9 @@ lille_status lille_options_set_double(lille_options* options, const char* name, 
 /// the time. Unless it is set, nothing is remembered.
 lille_status lille_options_set_cache_folder(lille_options* options, const char* folder, lille_error* error);
 
-/// Lets lille_model_load, and the option draft, take OWNER/NAME[@REVISION] of the Hugging Face hub, too: what
-/// exists as a path is that, other names are looked for in the cache and downloaded where they are missing or
-/// have changed (docs/HUB.md). Unless it is set, nothing is sent anywhere.
+/// Lets lille_model_load, and the option draft, take names of the Hugging Face hub, too, as docs/HUB.md
+/// writes them: what exists as a path is that, other names are looked for in the cache and downloaded where
+/// they are missing or have changed. Unless it is set, nothing is sent anywhere.
 /// @param cache_folder  Where downloads are kept, shared with Python's huggingface_hub:
 ///   "cache/huggingface/hub".
 /// @param endpoint      NULL: "https://huggingface.co".

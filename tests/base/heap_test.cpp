@@ -16,12 +16,6 @@
 namespace lille {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kHasGlibcHeap = false;
-#else
-constexpr bool kHasGlibcHeap = true;
-#endif
-
 /// Runs `check` in a child, since the heap is the whole process's; returns what it returned.
 template <typename Check>
 bool holds_in_child(Check&& check) {
@@ -77,7 +71,6 @@ bool maps_after_large_block() {
 }
 
 TEST(Heap, ThreadsShareAFew) {
-  if (!kHasGlibcHeap) GTEST_SKIP() << "a sanitizer has a heap of its own";
   EXPECT_TRUE(holds_in_child([] {
     keep_heap_tight();
     use_many_threads();
@@ -86,7 +79,6 @@ TEST(Heap, ThreadsShareAFew) {
 }
 
 TEST(Heap, LargeBlocksGoBack) {
-  if (!kHasGlibcHeap) GTEST_SKIP() << "a sanitizer has a heap of its own";
   EXPECT_FALSE(holds_in_child(maps_after_large_block))
       << "glibc does so by itself: keep_heap_tight has no use";
   EXPECT_TRUE(holds_in_child([] {

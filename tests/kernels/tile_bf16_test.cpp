@@ -186,20 +186,28 @@ TEST(TileBf16, EveryShapeHasTheBitsOfTheWhole) {
   }
 }
 
-TEST(TileBf16, TheUnitHasTheTwinsBits) {
-  const std::vector<const KernelTable*> tables = supported_kernel_tables();
-  const auto amx = std::find_if(tables.begin(), tables.end(),
-                                [](const KernelTable* table) { return table->name == "amx"; });
-  if (amx == tables.end()) GTEST_SKIP() << "no AMX";
+// Where the processor has the unit.
+class BesideTheUnit : public EveryTable {};
+
+std::vector<const KernelTable*> tables_of_the_unit() {
+  std::vector<const KernelTable*> tables = supported_kernel_tables();
+  std::erase_if(tables, [](const KernelTable* table) { return table->name != "amx"; });
+  return tables;
+}
+
+INSTANTIATE_TEST_SUITE_P(Tables, BesideTheUnit, ::testing::ValuesIn(tables_of_the_unit()), table_name);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(BesideTheUnit);
+
+TEST_P(BesideTheUnit, TheTwinHasItsBits) {
   for (const int64_t n_in : kWidths) {
     const Product product(n_in);
     for_shapes([&](int64_t n_rows, int64_t begin, int64_t end) {
       const std::string what = fmt::format("n_in {} rows {}, outputs {} to {}", n_in, n_rows, begin, end);
-      const RoundedRows rounded((*amx)->bf16, product.x.data(), n_in, n_rows, n_in);
+      const RoundedRows rounded(table().bf16, product.x.data(), n_in, n_rows, n_in);
       const RoundedRows expected(kTwin, product.x.data(), n_in, n_rows, n_in);
       EXPECT_TRUE(std::equal(rounded.bytes().begin(), rounded.bytes().end(), expected.bytes().begin()))
           << what;
-      expect_same_bits(product.multiply((*amx)->bf16, n_rows, begin, end),
+      expect_same_bits(product.multiply(table().bf16, n_rows, begin, end),
                        product.multiply(kTwin, n_rows, begin, end), what);
     });
   }
