@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <deque>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -22,7 +23,39 @@
 namespace lille {
 namespace {
 
-using nlohmann::ordered_json;
+// The names of an object in their order, each found by a search of its own: nlohmann::ordered_map looks at
+// one after the other, which for the names of a whole schema takes the square of their number. Nothing is
+// erased.
+template <typename Key, typename Value, typename Less, typename Allocator>
+class OrderedMap : public nlohmann::ordered_map<Key, Value, Less, Allocator> {
+  using Base = nlohmann::ordered_map<Key, Value, Less, Allocator>;
+
+ public:
+  using typename Base::const_iterator;
+  using typename Base::iterator;
+
+  std::pair<iterator, bool> emplace(const Key& key, Value&& value) {
+    const bool is_new = indices_.try_emplace(key, this->size()).second;
+    if (is_new) this->emplace_back(key, std::move(value));
+    return {find(key), is_new};
+  }
+  Value& operator[](const Key& key) { return emplace(key, Value()).first->second; }
+  const_iterator find(std::string_view key) const { return this->begin() + index_of(key); }
+  iterator find(std::string_view key) { return this->begin() + index_of(key); }
+  std::size_t count(std::string_view key) const { return indices_.contains(key) ? 1 : 0; }
+
+ private:
+  // That of the end if there is no such name.
+  std::ptrdiff_t index_of(std::string_view key) const {
+    const auto found = indices_.find(key);
+    return static_cast<std::ptrdiff_t>(found == indices_.end() ? this->size() : found->second);
+  }
+
+  // Sorted and not hashed: whoever writes the names cannot make them collide.
+  std::map<Key, std::size_t, std::less<>> indices_;
+};
+
+using Json = nlohmann::basic_json<OrderedMap>;
 using Keywords = std::vector<std::string_view>;
 
 // Say nothing of which documents are allowed.
@@ -52,9 +85,9 @@ bool has(const Keywords& keywords, std::string_view name) {
   raise(ErrorCode::kInvalidArgument, "{}: expected {}, got {}", path, expected, got);
 }
 
-std::string described(const ordered_json& value) {
+std::string described(const Json& value) {
   if (value.is_object() || value.is_array()) return value.is_object() ? "an object" : "an array";
-  return printable(value.dump(-1, ' ', false, ordered_json::error_handler_t::replace), 40);
+  return printable(value.dump(-1, ' ', false, Json::error_handler_t::replace), 40);
 }
 
 std::string child(std::string_view path, std::string_view name) {
@@ -62,11 +95,11 @@ std::string child(std::string_view path, std::string_view name) {
 }
 
 // As they stand in a document. A name comes from JSON, so that it is UTF-8.
-std::string written(const ordered_json& value) { return value.dump(); }
+std::string written(const Json& value) { return value.dump(); }
 
 class SchemaReader {
  public:
-  SchemaReader(const ordered_json& root, std::string_view where) : root_(root), where_(where), json_(rules_) {
+  SchemaReader(const Json& root, std::string_view where) : root_(root), where_(where), json_(rules_) {
     rules_.where = where;
   }
 
@@ -85,11 +118,11 @@ class SchemaReader {
  private:
   struct Waiting {
     uint32_t number;
-    const ordered_json* schema;
+    const Json* schema;
     std::string path;
   };
 
-  uint32_t number_of(const ordered_json& schema, std::string path) {
+  uint32_t number_of(const Json& schema, std::string path) {
     const auto [known, is_new] = numbers_.try_emplace(&schema, 0);
     if (!is_new) return known->second;
     known->second = rules_.add(path);
@@ -97,7 +130,7 @@ class SchemaReader {
     return known->second;
   }
 
-  Expression read_schema(const ordered_json& schema, const std::string& path) {
+  Expression read_schema(const Json& schema, const std::string& path) {
     if (schema == true) return json_.any_value();
     if (!schema.is_object()) refuse(path, "a schema, which is an object or true", described(schema));
     if (schema.contains("$ref")) return read_reference(schema, path);
@@ -106,7 +139,7 @@ class SchemaReader {
     return read_types(schema, path);
   }
 
-  void check_keywords(const ordered_json& schema, const std::string& path, const Keywords& known,
+  void check_keywords(const Json& schema, const std::string& path, const Keywords& known,
                       std::string_view beside) {
     for (const auto& [name, value] : schema.items()) {
       if (has(kNotes, name) || has(known, name)) continue;
@@ -116,26 +149,26 @@ class SchemaReader {
     }
   }
 
-  Expression read_reference(const ordered_json& schema, const std::string& path) {
+  Expression read_reference(const Json& schema, const std::string& path) {
     check_keywords(schema, path, {"$ref"}, "beside $ref");
-    const ordered_json& reference = schema["$ref"];
+    const Json& reference = schema["$ref"];
     const std::string at = child(path, "$ref");
     if (!reference.is_string() || !reference.get_ref<const std::string&>().starts_with('#'))
       refuse(at, "\"#\" or \"#/$defs/NAME\"", described(reference));
     const std::string pointer = reference.get<std::string>().substr(1);
     try {
-      const ordered_json& target = root_.at(ordered_json::json_pointer(pointer));
+      const Json& target = root_.at(Json::json_pointer(pointer));
       std::string target_path = std::string(where_) + printable(pointer);
       std::ranges::replace(target_path, '/', '.');
       return rule_of(number_of(target, std::move(target_path)));
-    } catch (const ordered_json::exception&) {
+    } catch (const Json::exception&) {
       refuse(at, "a place in this schema, such as \"#/$defs/NAME\"", described(reference));
     }
   }
 
-  Expression read_any_of(const ordered_json& schema, const std::string& path) {
+  Expression read_any_of(const Json& schema, const std::string& path) {
     check_keywords(schema, path, {"anyOf"}, "beside anyOf");
-    const ordered_json& choices = schema["anyOf"];
+    const Json& choices = schema["anyOf"];
     const std::string at = child(path, "anyOf");
     if (!choices.is_array() || choices.empty())
       refuse(at, "an array of schemas", choices.is_array() ? "an empty one" : described(choices));
@@ -145,18 +178,18 @@ class SchemaReader {
     return choice_of(std::move(parts));
   }
 
-  Expression read_values(const ordered_json& schema, const std::string& path) {
+  Expression read_values(const Json& schema, const std::string& path) {
     check_keywords(schema, path, {"const", "enum", "type"}, "beside const and enum");
     const bool is_const = schema.contains("const");
     if (is_const && schema.contains("enum")) refuse(path, "const or enum, one of them", "both");
     const std::string at = child(path, is_const ? "const" : "enum");
-    const ordered_json values = is_const ? ordered_json::array({schema["const"]}) : schema["enum"];
+    const Json values = is_const ? Json::array({schema["const"]}) : schema["enum"];
     if (!values.is_array() || values.empty())
       refuse(at, "an array of values", values.is_array() ? "an empty one" : described(values));
     std::vector<std::string_view> types;
     if (schema.contains("type")) types = read_type_names(schema["type"], child(path, "type"));
     std::vector<Expression> parts;
-    for (const ordered_json& value : values) {
+    for (const Json& value : values) {
       const auto is_of = [&value](std::string_view type) { return is_of_type(value, type); };
       if (types.empty() || std::ranges::any_of(types, is_of)) parts.push_back(bytes_of(written(value)));
     }
@@ -164,7 +197,7 @@ class SchemaReader {
     return choice_of(std::move(parts));
   }
 
-  static bool is_of_type(const ordered_json& value, std::string_view type) {
+  static bool is_of_type(const Json& value, std::string_view type) {
     if (type == "integer") {
       if (!value.is_number_float()) return value.is_number();
       const auto number = value.get<double>();
@@ -173,24 +206,27 @@ class SchemaReader {
     return type == (value.is_number() ? "number" : value.type_name());
   }
 
-  static std::vector<std::string_view> read_type_names(const ordered_json& type, const std::string& path) {
+  static std::vector<std::string_view> read_type_names(const Json& type, const std::string& path) {
     constexpr std::string_view kExpected = "object, array, string, number, integer, boolean or null";
     std::vector<std::string_view> names;
-    const auto add = [&](const ordered_json& name) {
-      for (const TypeName& known : kTypes)
-        if (name == known.name) return names.push_back(known.name);
-      refuse(path, kExpected, described(name));
+    const auto add = [&](const Json& name) {
+      const auto is_said = [&name](std::string_view known) { return name == known; };
+      const auto known = std::ranges::find_if(kTypes, is_said, &TypeName::name);
+      if (known == kTypes.end()) refuse(path, kExpected, described(name));
+      // Each of them would be read again.
+      if (has(names, known->name)) refuse(path, "each type once", fmt::format("{} twice", described(name)));
+      names.push_back(known->name);
     };
     if (!type.is_array()) {
       add(type);
       return names;
     }
-    for (const ordered_json& name : type) add(name);
+    for (const Json& name : type) add(name);
     if (names.empty()) refuse(path, kExpected, "an empty array");
     return names;
   }
 
-  Expression read_types(const ordered_json& schema, const std::string& path) {
+  Expression read_types(const Json& schema, const std::string& path) {
     if (!schema.contains("type")) {
       check_keywords(schema, path, {"type", "anyOf", "enum", "const", "$ref"}, "without a type");
       return json_.any_value();
@@ -208,7 +244,7 @@ class SchemaReader {
     return choice_of(std::move(parts));
   }
 
-  Expression read_type(std::string_view name, const ordered_json& schema, const std::string& path) {
+  Expression read_type(std::string_view name, const Json& schema, const std::string& path) {
     if (name == "object") return read_object(schema, path);
     if (name == "array") return read_array(schema, path);
     if (name == "integer") return read_integer(schema, path);
@@ -219,8 +255,8 @@ class SchemaReader {
     return json_.text(min, max);
   }
 
-  std::pair<uint32_t, uint32_t> read_counts(const ordered_json& schema, const std::string& path,
-                                            const char* min_name, const char* max_name) {
+  std::pair<uint32_t, uint32_t> read_counts(const Json& schema, const std::string& path, const char* min_name,
+                                            const char* max_name) {
     const auto read = [&](const char* name, uint32_t absent) {
       const auto found = schema.find(name);
       if (found == schema.end()) return absent;
@@ -236,7 +272,7 @@ class SchemaReader {
     return {min, max};
   }
 
-  Expression read_array(const ordered_json& schema, const std::string& path) {
+  Expression read_array(const Json& schema, const std::string& path) {
     const auto [min, max] = read_counts(schema, path, "minItems", "maxItems");
     Expression item =
         schema.contains("items") ? read_schema(schema["items"], child(path, "items")) : json_.any_value();
@@ -246,7 +282,7 @@ class SchemaReader {
     return json_.array_of(rule_of(number), min, max);
   }
 
-  Expression read_integer(const ordered_json& schema, const std::string& path) {
+  Expression read_integer(const Json& schema, const std::string& path) {
     std::optional<int64_t> min;
     std::optional<int64_t> max;
     for (const char* name : {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"}) {
@@ -270,27 +306,26 @@ class SchemaReader {
     return integers_between(std::max(first, -kMaxWrittenInteger), std::min(last, kMaxWrittenInteger));
   }
 
-  Expression read_object(const ordered_json& schema, const std::string& path) {
+  Expression read_object(const Json& schema, const std::string& path) {
     const auto additional = schema.find("additionalProperties");
     if (additional != schema.end() && *additional != false)
       refuse(child(path, "additionalProperties"), "false", described(*additional));
     const auto properties = schema.find("properties");
     if (properties == schema.end() && additional == schema.end() && !schema.contains("required"))
       return json_.any_object();
-    const ordered_json none = ordered_json::object();
-    const ordered_json& members = properties == schema.end() ? none : *properties;
+    const Json none = Json::object();
+    const Json& members = properties == schema.end() ? none : *properties;
     if (!members.is_object()) refuse(child(path, "properties"), "an object of schemas", described(members));
     return read_members(members, read_required(schema, members, path), child(path, "properties"));
   }
 
-  std::vector<std::string> read_required(const ordered_json& schema, const ordered_json& members,
-                                         const std::string& path) {
+  std::vector<std::string> read_required(const Json& schema, const Json& members, const std::string& path) {
     const auto found = schema.find("required");
     if (found == schema.end()) return {};
     const std::string at = child(path, "required");
     if (!found->is_array()) refuse(at, "an array of names", described(*found));
     std::vector<std::string> names;
-    for (const ordered_json& name : *found) {
+    for (const Json& name : *found) {
       if (!name.is_string() || !members.contains(name.get_ref<const std::string&>()))
         refuse(at, "names that stand in properties", described(name));
       names.push_back(name.get<std::string>());
@@ -301,7 +336,7 @@ class SchemaReader {
 
   // The members in their order, each with or without those that need not be there. What may follow depends on
   // whether a member stands before: a rule for either case from each member on.
-  Expression read_members(const ordered_json& members, const std::vector<std::string>& required,
+  Expression read_members(const Json& members, const std::vector<std::string>& required,
                           const std::string& path) {
     Expression first = sequence_of({});
     Expression further = sequence_of({});
@@ -327,11 +362,11 @@ class SchemaReader {
     return sequence_of({bytes_of("{"), std::move(first), bytes_of("}")});
   }
 
-  const ordered_json& root_;
+  const Json& root_;
   std::string_view where_;
   RuleSet rules_;
   JsonRules json_;
-  std::map<const ordered_json*, uint32_t> numbers_;
+  std::map<const Json*, uint32_t> numbers_;
   std::deque<Waiting> waiting_;
 };
 
@@ -345,7 +380,7 @@ RuleSet parse_json_schema(std::string_view text, std::string_view where) {
   } catch (const Error& error) {
     raise(ErrorCode::kInvalidArgument, "{}", error.what());
   }
-  const ordered_json root = ordered_json::parse(text);
+  const Json root = Json::parse(text);
   return SchemaReader(root, where).read();
 }
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "lille/grammar.h"
 #include "support.h"
 
@@ -108,6 +110,8 @@ TEST(JsonSchema, RefusesWhatIsNoSchema) {
       R"({"type":"str"})",
       "s.type: expected object, array, string, number, integer, boolean or null, got \"str\"");
   expect_schema_refused(R"({"type":[]})", "s.type: expected object, array");
+  expect_schema_refused(R"({"type":["null","string","null"]})",
+                        "s.type: expected each type once, got \"null\" twice");
   expect_schema_refused(R"({"type":7})", "s.type: expected object, array");
   expect_schema_refused(R"({"type":"object","properties":{"a":false}})",
                         "s.properties.a: expected a schema, which is an object or true, got false");
@@ -152,6 +156,51 @@ TEST(JsonSchema, HasLimits) {
   for (int idx = 0; idx < 12; ++idx)
     many += fmt::format(R"({}"p{}":{{"type":"string","maxLength":10000}})", idx == 0 ? "" : ",", idx);
   expect_schema_refused(many + "}}", "expected at most 100000 positions");
+}
+
+// `part` for numbers from n - 1 down to 0, with commas between them.
+std::string counted_down(int n, const std::function<std::string(int)>& part) {
+  std::string text;
+  for (int idx = n - 1; idx >= 0; --idx) text += part(idx) + (idx == 0 ? "" : ",");
+  return text;
+}
+
+// Work that grew with the square of the number of names would take many seconds here.
+TEST(JsonSchema, ReadsAsManyNamesAsFitInTheirOrder) {
+  const auto with_value = [](int idx) { return fmt::format(R"("{}":0)", idx); };
+  const auto with_schema = [](int idx) { return fmt::format(R"("{}":{{}})", idx); };
+
+  const std::string object = '{' + counted_down(25'000, with_value) + '}';
+  const RuleSet constant = parse_json_schema(R"({"const":)" + object + '}', "s");
+  EXPECT_EQ(constant.rules[constant.root].bytes, object);
+
+  const auto name = [](int idx) { return fmt::format(R"("{}")", idx); };
+  RuleSet members =
+      parse_json_schema(R"({"type":"object","properties":{)" + counted_down(12'000, with_schema) +
+                            R"(},"required":[)" + counted_down(12'000, name) + "]}",
+                        "s");
+  // Of each member that has to be there two, those of the last one first.
+  std::erase_if(members.names, [](const std::string& rule) { return !rule.starts_with("s.properties."); });
+  std::vector<std::string> expected;
+  for (int idx = 0; idx < 12'000; ++idx)
+    expected.insert(expected.end(), 2, fmt::format("s.properties.{}", idx));
+  EXPECT_EQ(members.names, expected);
+
+  const auto reference = [](int idx) { return fmt::format(R"({{"$ref":"#/$defs/{}"}})", idx % 100); };
+  const RuleSet references = parse_json_schema(R"({"$defs":{)" + counted_down(12'000, with_schema) +
+                                                   R"(},"anyOf":[)" + counted_down(5'000, reference) + "]}",
+                                               "s");
+  EXPECT_EQ(references.rules[references.root].parts.size(), 5'000U);
+}
+
+TEST(JsonSchema, RefusesManyNamesByTheLimitOrTheOneThatStandsTwice) {
+  const auto member = [](int idx) { return fmt::format(R"("{}":{{}})", idx); };
+  const std::string members = counted_down(20'000, member);
+  expect_schema_refused(R"({"type":"object","properties":{)" + members + "}}",
+                        "expected at most 100000 positions");
+  expect_schema_refused(R"({"type":"object","properties":{)" + members + R"(,"19999":{}}})",
+                        "expected each name once, got \"19999\" twice");
+  expect_schema_refused('{' + members + '}', "s.19999: not understood without a type");
 }
 
 }  // namespace
