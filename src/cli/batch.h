@@ -39,7 +39,8 @@ struct BatchRequest {
   GenerationOptions options;  ///< The command line's, with what the line says instead.
 };
 
-/// The object in a line. @throws Error(kInvalidArgument) that names the line and what is wrong with it.
+/// The object in a line; a JSON Schema in it is a text in which the names of objects keep their order.
+/// @throws Error(kInvalidArgument) that names the line and what is wrong with it.
 nlohmann::json parse_batch_line(const LineReader::Line& line);
 
 /// @param object    with "prompt" or "messages", "id" if it likes, and options of the table by their names.

@@ -6,6 +6,7 @@
 #include "lille/version.h"
 #include "model/access.h"
 #include "model/fingerprint.h"
+#include "server/json_text.h"
 
 namespace lille::cli {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kBlanks = " \t\r";
+constexpr std::string_view kSchema = "json_schema";
 
 const std::string& text_in(const json& object, const std::string& key, const std::string& where) {
   const auto found = object.find(key);
@@ -89,7 +91,11 @@ json parse_batch_line(const LineReader::Line& line) {
     raise(ErrorCode::kInvalidArgument, "[batch] {}: expected at most {} bytes, got more", where,
           BatchInput::kMaxLineBytes);
   try {
-    return parse_json_object(line.text, {"batch", where});
+    json object = parse_json_object(line.text, {"batch", where});
+    // As text, in which the names keep their order.
+    const auto schema = object.find(kSchema);
+    if (schema != object.end() && schema->is_object()) *schema = json_text_at(line.text, {&kSchema, 1});
+    return object;
   } catch (const Error& error) {
     raise(ErrorCode::kInvalidArgument, "{}", error.what());
   }

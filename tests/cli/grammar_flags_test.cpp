@@ -69,11 +69,15 @@ TEST_F(GrammarFlags, LinesOfABatchHaveTheirOwn) {
                        "\n"
                        R"({"prompt": "a", "json_schema": {"const": [1]}})"
                        "\n"
+                       R"({"prompt": "a", "json_schema": {"const": {"b": [], "a": {"d": 1, "c": 2}}}})"
+                       "\n"
                        R"({"prompt": "a", "grammar": "root"})"
                        "\n";
   const Finished finished = run_lille({"batch", "-"}, options);
   EXPECT_NE(finished.out.find("\"text\":\"yes\""), std::string::npos) << finished.out;
   EXPECT_NE(finished.out.find("\"text\":\"[1]\""), std::string::npos) << finished.out;
+  EXPECT_NE(finished.out.find(R"("text":"{\"b\":[],\"a\":{\"d\":1,\"c\":2}}")"), std::string::npos)
+      << finished.out;
   EXPECT_NE(finished.out.find("grammar: line 1: expected NAME ::="), std::string::npos) << finished.out;
 }
 
