@@ -16,43 +16,54 @@ namespace {
 
 namespace py = pybind11;
 
-// Rows of one pass: bounds the scratch memory that a session keeps, and changes no number.
-constexpr int64_t kMaxPassRows = 128;
+// Tokens of one pass: bounds the scratch memory that a session keeps, and changes no number.
+constexpr int64_t kMaxPassTokens = 128;
 
-// What one pass reads of each row of tokens.
+// What one pass reads: some tokens of some rows.
 struct Piece {
+  int64_t first_row;
+  int64_t n_rows;
   int64_t begin;     // the first token
   int64_t n_tokens;  // of each row
 };
 
 using RunPiece = std::function<void(const Piece& piece, std::span<const BatchItem> batch)>;
 
-// Reads all rows side by side, a piece after the other. If it throws, a caller's cache is as it was.
+// Reads the rows of `group` side by side, a piece after the other, each row into its own of `caches`.
+void read_group(const TokenRows& rows, Piece group, std::span<PromptCache* const> caches, LogitsFor logits,
+                const RunPiece& run_piece) {
+  const int64_t n_of_row = kMaxPassTokens / group.n_rows;
+  for (; group.begin < rows.n_tokens; group.begin += group.n_tokens) {
+    group.n_tokens = std::min(n_of_row, rows.n_tokens - group.begin);
+    std::vector<BatchItem> batch;
+    for (int64_t idx = 0; idx < group.n_rows; ++idx)
+      batch.push_back({rows.slice(group.first_row + idx, group.begin, group.n_tokens),
+                       caches[static_cast<std::size_t>(idx)], logits});
+    run_piece(group, batch);
+  }
+}
+
+// Reads all rows, as many at a time as a pass may have tokens. If it throws, a caller's cache is as it was.
 void read_in_pieces(const Model& model, const TokenRows& rows, PromptCache* caller_cache, LogitsFor logits,
                     const RunPiece& run_piece) {
-  std::vector<PromptCache> own_caches;
-  if (caller_cache == nullptr)
-    for (int64_t row_idx = 0; row_idx < rows.n_rows; ++row_idx)
-      own_caches.push_back(make_prompt_cache(model));
-  const int64_t offset = caller_cache == nullptr ? 0 : caller_cache->offset();
-  const int64_t n_of_row = std::max<int64_t>(1, kMaxPassRows / std::max<int64_t>(rows.n_rows, 1));
-  try {
-    // Once at least: a row without tokens is the library's to refuse.
-    int64_t begin = 0;
-    do {
-      const Piece piece = {begin, std::min(n_of_row, rows.n_tokens - begin)};
-      std::vector<BatchItem> batch;
-      for (int64_t row_idx = 0; row_idx < rows.n_rows; ++row_idx)
-        batch.push_back(
-            {rows.slice(row_idx, begin, piece.n_tokens),
-             caller_cache == nullptr ? &own_caches[static_cast<std::size_t>(row_idx)] : caller_cache,
-             logits});
-      run_piece(piece, batch);
-      begin += piece.n_tokens;
-    } while (begin < rows.n_tokens);
-  } catch (...) {
-    if (caller_cache != nullptr) caller_cache->trim(caller_cache->offset() - offset);
-    throw;
+  if (caller_cache != nullptr) {
+    const int64_t offset = caller_cache->offset();
+    try {
+      return read_group(rows, {0, 1, 0, 0}, std::span(&caller_cache, 1), logits, run_piece);
+    } catch (...) {
+      caller_cache->trim(caller_cache->offset() - offset);
+      throw;
+    }
+  }
+  std::vector<PromptCache> own;
+  std::vector<PromptCache*> caches;
+  const int64_t n_caches = std::min(rows.n_rows, kMaxPassTokens);
+  own.reserve(static_cast<std::size_t>(n_caches));
+  for (int64_t idx = 0; idx < n_caches; ++idx) caches.push_back(&own.emplace_back(make_prompt_cache(model)));
+  for (int64_t first_row = 0; first_row < rows.n_rows; first_row += n_caches) {
+    for (PromptCache* cache : caches) cache->trim(cache->offset());
+    const int64_t n_rows = std::min(n_caches, rows.n_rows - first_row);
+    read_group(rows, {first_row, n_rows, 0, 0}, caches, logits, run_piece);
   }
 }
 
@@ -74,9 +85,9 @@ void check_rows(const ModelHandle& model, const TokenRows& rows, const PromptCac
 void place(std::span<const float> values, const TokenRows& rows, const Piece& piece, int64_t n_columns,
            float* out) {
   const auto n_values = static_cast<std::size_t>(piece.n_tokens * n_columns);
-  for (int64_t row_idx = 0; row_idx < rows.n_rows; ++row_idx)
-    std::memcpy(out + (row_idx * rows.n_tokens + piece.begin) * n_columns,
-                values.data() + static_cast<std::size_t>(row_idx) * n_values, n_values * sizeof(float));
+  for (int64_t idx = 0; idx < piece.n_rows; ++idx)
+    std::memcpy(out + ((piece.first_row + idx) * rows.n_tokens + piece.begin) * n_columns,
+                values.data() + static_cast<std::size_t>(idx) * n_values, n_values * sizeof(float));
 }
 
 std::vector<py::ssize_t> shape_of(const TokenRows& rows, std::optional<int64_t> n_first, int64_t n_columns) {

@@ -2,6 +2,8 @@
 
 import gc
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -177,6 +179,41 @@ def test_loglikelihood_is_the_sum_by_its_formula(model: lille.Model) -> None:
 def test_a_context_that_does_not_fit_loses_its_beginning(model: lille.Model) -> None:
     context = list(range(1000, 1600))
     assert model.loglikelihood(context, [5, 6]) == model.loglikelihood(context[-511:], [5, 6])
+
+
+def test_many_rows_give_the_numbers_of_each() -> None:
+    model = load_model(MLX / "toy")
+    rows = [[row % 512, 7, row // 512] for row in range(300)]
+    logits, hidden = model(rows), model.hidden_states(rows)
+    assert logits.shape == (300, 3, model.args.vocab_size)
+    for row in (0, 127, 128, 255, 256, 299):
+        assert np.array_equal(logits[row], model(rows[row]))
+        assert np.array_equal(hidden[:, row], model.hidden_states(rows[row]))
+
+
+MEMORY_OF_ROWS = """
+import resource, sys
+from support import TINY
+import lille
+model, _ = lille.load(TINY, threads=1)
+def peak_kib(n_rows):
+    model.hidden_states([[5]] * n_rows)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+few = peak_kib(128)
+print(peak_kib(2048) - few)
+"""
+
+
+def test_rows_beyond_a_pass_take_no_memory_but_that_of_the_result(model: lille.Model) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-c", MEMORY_OF_ROWS],
+        check=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ).stdout
+    args = model.args
+    result_kib = (args.n_layer + 2) * 2048 * args.n_embd * 4 / 1024
+    assert int(shown) < result_kib + 4096
 
 
 def test_arguments_are_those_of_the_config(model: lille.Model) -> None:
