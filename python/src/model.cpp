@@ -3,6 +3,8 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
+#include <exception>
+#include <functional>
 #include <mutex>
 #include <vector>
 
@@ -66,10 +68,18 @@ namespace fs = std::filesystem;
 using ModelPtr = std::shared_ptr<ModelHandle>;
 using CachePtr = std::shared_ptr<CacheHandle>;
 
-// What is said while the GIL is away, to be told once it is back.
-void tell_warnings(const std::vector<std::string>& warnings) {
+// Runs work() without the GIL; once that is back, tells what it noted in `warnings`, also if it throws.
+void run_with_warnings(Computation& computation, const std::vector<std::string>& warnings,
+                       const std::function<void()>& work) {
+  std::exception_ptr failure;
+  try {
+    computation.run(work);
+  } catch (...) {
+    failure = std::current_exception();
+  }
   for (const std::string& warning : warnings)
     if (PyErr_WarnEx(PyExc_UserWarning, warning.c_str(), 2) != 0) throw py::error_already_set();
+  if (failure) std::rethrow_exception(failure);
 }
 
 fs::path resolve(const std::string& name) {
@@ -78,8 +88,7 @@ fs::path resolve(const std::string& name) {
   HubOptions options = cli::read_hub_environment([&](std::string_view note) { notes.emplace_back(note); });
   options.cancel = computation.cancel();
   fs::path path;
-  computation.run([&] { path = resolve_model(name, options); });
-  tell_warnings(notes);
+  run_with_warnings(computation, notes, [&] { path = resolve_model(name, options); });
   return path;
 }
 
@@ -103,11 +112,11 @@ ModelPtr load_model(const fs::path& path, const LoadArguments& arguments) {
   options.kernels = arguments.kernels;
   options.on_warning = [&](std::string_view warning) { warnings.emplace_back(warning); };
   ModelPtr model;
-  Computation().run([&] {
+  Computation computation;
+  run_with_warnings(computation, warnings, [&] {
     model = std::make_shared<ModelHandle>(
         Model::load(path, options), SessionOptions{arguments.threads, arguments.kernels, arguments.exact});
   });
-  tell_warnings(warnings);
   return model;
 }
 

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from support import ROOT, TINY, load_model, read_safetensors, run_lille, token_logprobs
 
 import lille
+from lille import _lille
 
 MLX = ROOT / "tests" / "golden" / "mlx"
 TORCH = ROOT / "tests" / "golden" / "torch"
@@ -214,6 +216,22 @@ def test_rows_beyond_a_pass_take_no_memory_but_that_of_the_result(model: lille.M
     args = model.args
     result_kib = (args.n_layer + 2) * 2048 * args.n_embd * 4 / 1024
     assert int(shown) < result_kib + 4096
+
+
+def test_warnings_come_before_the_error_of_a_load(tmp_path: Path) -> None:
+    shutil.copy(MLX / "toy" / "config.json", tmp_path)
+    content = bytearray((MLX / "toy" / "model.safetensors").read_bytes())
+    n_header = int.from_bytes(content[:8], "little")
+    entries = json.loads(content[8 : 8 + n_header])
+    begin = 8 + n_header + entries["transformer.norm.weight"]["data_offsets"][0]
+    content[begin : begin + 4] = b"\xff" * 4  # NaN
+    (tmp_path / "model.safetensors").write_bytes(content)
+    arguments: Any = {"rope": "half", "threads": 1, "exact": False, "cache_folder": ""}
+    with pytest.warns(UserWarning, match="transformer.norm.weight contains NaN"):
+        _lille.load_model(tmp_path, kernels="", **arguments)
+    with pytest.warns(UserWarning, match="transformer.norm.weight contains NaN"):
+        with pytest.raises(lille.Error, match="abacus"):
+            _lille.load_model(tmp_path, kernels="abacus", **arguments)
 
 
 def test_arguments_are_those_of_the_config(model: lille.Model) -> None:
