@@ -241,6 +241,25 @@ def test_a_cache_has_one_user_at_a_time(model: lille.Model, tokenizer: lille.Tok
     assert cache.offset == 0
 
 
+def test_a_cache_that_was_changed_in_between_is_refused(model: lille.Model, tokenizer: lille.Tokenizer) -> None:
+    cache = lille.make_prompt_cache(model)
+    first = lille.generate_step([5, 6, 7], model, max_tokens=9, prompt_cache=cache)
+    next(first)
+    second = lille.stream_generate(model, tokenizer, PROMPT, 9, prompt_cache=cache)
+    next(second)
+    with pytest.raises(ValueError, match="prompt_cache: expected the 3 tokens that this answer left in it"):
+        next(first)
+    next(second)
+    cache.trim(1)
+    with pytest.raises(ValueError, match="something else read into it or trimmed it"):
+        next(second)
+    third = lille.generate_step([8], model, max_tokens=9, prompt_cache=cache)
+    next(third)
+    model([9], cache=cache)
+    with pytest.raises(ValueError, match="make one cache for each answer"):
+        next(third)
+
+
 def test_the_progress_of_a_prompt(model: lille.Model) -> None:
     progress = []
     steps = lille.generate_step(
