@@ -13,7 +13,6 @@ from ._lille import (
     __version__,
     load_prompt_cache,
     make_logits_processors,
-    make_prompt_cache,
     make_sampler,
     save_prompt_cache,
 )
@@ -35,6 +34,7 @@ from .generation import (
     batch_generate,
     generate,
     generate_step,
+    make_prompt_cache,
     stream_generate,
 )
 from .loading import load

@@ -67,7 +67,10 @@ class PromptCache:
     def capacity(self) -> int: ...
     @property
     def tokens(self) -> list[int]: ...
+    @property
+    def kv_bits(self) -> int: ...
     def trim(self, num_tokens: int) -> int: ...
+    def copy(self) -> PromptCache: ...
 
 class Model:
     """A model; any number of threads may use it at once."""
@@ -191,8 +194,7 @@ def make_logits_processors(
 ) -> list[LogitsProcessor]:
     """What changes logits before a token is drawn (docs/SAMPLING.md)."""
 
-def make_prompt_cache(model: Model) -> PromptCache:
-    """An empty cache."""
+def make_prompt_cache(model: Model, kv_bits: int = 32) -> PromptCache: ...
 
 def save_prompt_cache(path: Path_, cache: PromptCache) -> None:
     """Writes a cache to a file, whole or not at all."""
@@ -209,6 +211,7 @@ class StreamArguments:
     logits_processors: Any
     prompt_progress_callback: Any
     prompt_cache: Optional[PromptCache]
+    kv_bits: Optional[int]
     draft_model: Optional[Model]
     seed: int
     stop: list[str]
@@ -248,6 +251,7 @@ def batch_generate(
     model: Model,
     tokenizer: Tokenizer,
     prompts: list[Tokens],
+    prompt_caches: list[Optional[PromptCache]],
     max_tokens: list[int],
     arguments: StreamArguments,
     options: BatchOptions,

@@ -21,9 +21,7 @@ LogitsProcessorLike = Callable[[Any, FloatArray], Any]
 
 _REASONS = {
     "max_kv_size": "the cache holds block_size tokens, and the model was trained on no more",
-    "kv_bits": "this package caches keys and values in float32; lille generate --kv-bits has other types",
     "input_embeddings": "prompts are token ids",
-    "prompt_caches": "every prompt is read from its beginning",
 }
 
 
@@ -105,6 +103,33 @@ def _schema(json_schema: Union[str, dict[str, Any], None]) -> str:
     return json_schema if isinstance(json_schema, str) else json.dumps(json_schema)
 
 
+def _kv_bits(kv_bits: Optional[int], kv_group_size: int = 64, quantized_kv_start: int = 0) -> Optional[int]:
+    if kv_bits not in (None, 32, 16, 8):
+        raise InvalidArgumentError(f"[generate] kv_bits: expected None, 32, 16 or 8, got {kv_bits!r}")
+    # As in mlx-lm, the other two say something of integers only.
+    if kv_bits != 8:
+        return kv_bits
+    if kv_group_size not in (32, 64):
+        raise InvalidArgumentError(
+            f"[generate] kv_group_size: expected 32, or mlx-lm's default of 64, got {kv_group_size!r}. "
+            "Hint: 8 bits have a scale for each 32 elements, whichever it is"
+        )
+    if quantized_kv_start != 0:
+        raise InvalidArgumentError(
+            f"[generate] quantized_kv_start: expected 0, got {quantized_kv_start!r}. "
+            "Hint: a cache has one type from its first token on"
+        )
+    return kv_bits
+
+
+def make_prompt_cache(
+    model: _lille.Model, max_kv_size: Optional[int] = None, *, kv_bits: Optional[int] = None
+) -> _lille.PromptCache:
+    """An empty cache, of float32 or as kv_bits says: 32, 16 or 8 (docs/GENERATION.md)."""
+    refuse_unless_absent("make_prompt_cache", _REASONS, max_kv_size=max_kv_size)
+    return _lille.make_prompt_cache(model, 32 if kv_bits is None else kv_bits)
+
+
 def _seed(seed: Optional[int]) -> int:
     return secrets.randbits(64) if seed is None else seed
 
@@ -132,14 +157,13 @@ def generate_step(
     seed: Optional[int] = None,
 ) -> Iterator[tuple[int, FloatArray]]:
     """Tokens with their log-probabilities, beyond the end of an answer too; arguments as stream_generate's."""
-    refuse_unless_absent(
-        "generate", _REASONS, max_kv_size=max_kv_size, kv_bits=kv_bits, input_embeddings=input_embeddings
-    )
+    refuse_unless_absent("generate", _REASONS, max_kv_size=max_kv_size, input_embeddings=input_embeddings)
     arguments = _arguments(
         max_tokens=_most_tokens(max_tokens),
         sampler=sampler,
         logits_processors=logits_processors,
         prompt_cache=prompt_cache,
+        kv_bits=_kv_bits(kv_bits, kv_group_size, quantized_kv_start),
         prefill_step_size=prefill_step_size,
         prompt_progress_callback=prompt_progress_callback,
         seed=_seed(seed),
@@ -187,6 +211,7 @@ def stream_generate(
     logits_processors: see make_logits_processors; others get all tokens, int32, and the logits,
       float32 (1, vocab_size), and return the logits.
     prompt_cache: the answer follows what it holds, and it then holds the answer too.
+    kv_bits: keys and values are cached in 32 (None), 16 or 8 bits; with a prompt_cache, those it was made with.
     draft_model: guesses tokens, which gives the same answer sooner; at most num_draft_tokens at a time, or
       with adaptive_draft as many as pay.
     seed: of the random numbers; None: a new one.
@@ -196,15 +221,14 @@ def stream_generate(
     reuse_prefix: prompt is the whole one, and what it shares with prompt_cache is not read again.
     Raises ValueError for a wrong argument, at once. Ctrl-C ends the answer, in the middle of the prompt too.
     """
-    refuse_unless_absent(
-        "generate", _REASONS, max_kv_size=max_kv_size, kv_bits=kv_bits, input_embeddings=input_embeddings
-    )
+    refuse_unless_absent("generate", _REASONS, max_kv_size=max_kv_size, input_embeddings=input_embeddings)
     arguments = _arguments(
         max_tokens=_most_tokens(max_tokens),
         draft_model=draft_model,
         sampler=sampler,
         logits_processors=logits_processors,
         prompt_cache=prompt_cache,
+        kv_bits=_kv_bits(kv_bits, kv_group_size, quantized_kv_start),
         prefill_step_size=prefill_step_size,
         prompt_progress_callback=prompt_progress_callback,
         num_draft_tokens=num_draft_tokens,
@@ -261,7 +285,7 @@ def batch_generate(
     model: _lille.Model,
     tokenizer: _lille.Tokenizer,
     prompts: Sequence[Prompt],
-    prompt_caches: Optional[Any] = None,
+    prompt_caches: Optional[Sequence[Optional[_lille.PromptCache]]] = None,
     max_tokens: Union[int, Sequence[int]] = 128,
     verbose: bool = False,
     return_prompt_caches: bool = False,
@@ -274,6 +298,7 @@ def batch_generate(
     prefill_batch_size: int = 8,
     prefill_step_size: int = 128,
     max_kv_size: Optional[int] = None,
+    kv_bits: Optional[int] = None,
     seed: Optional[int] = None,
     stop: Union[str, Sequence[str]] = (),
     overflow: str = "error",
@@ -283,12 +308,22 @@ def batch_generate(
     """Answers many prompts, at most completion_batch_size of them at once; each answer is what it is alone.
 
     Arguments as stream_generate's, of all answers; the random numbers of prompt i have the seed seed + i.
+    prompt_caches: one for each prompt, which follows what it holds, or None for an empty one; they stay as they
+      are, so that several prompts may have the same.
     max_tokens: of every answer, or one number for each.
     return_prompt_caches, return_token_ids, return_logprobs: what BatchResponse has beside the texts; ids are
       without a token that ended the answer.
     Raises as stream_generate; one prompt that is wrong ends all of it.
     """
-    refuse_unless_absent("batch_generate", _REASONS, prompt_caches=prompt_caches, max_kv_size=max_kv_size)
+    refuse_unless_absent("batch_generate", _REASONS, max_kv_size=max_kv_size)
+    caches = [] if prompt_caches is None else list(prompt_caches)
+    if prompt_caches is not None and len(caches) != len(prompts):
+        raise InvalidArgumentError(
+            f"[batch_generate] prompt_caches: expected {len(prompts)}, one for each prompt, got {len(caches)}"
+        )
+    for cache in caches:
+        if cache is not None and not isinstance(cache, _lille.PromptCache):
+            raise TypeError(f"[batch_generate] prompt_caches: expected what make_prompt_cache gives, got {cache!r}")
     of_each = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else list(max_tokens)
     if len(of_each) != len(prompts):
         raise InvalidArgumentError(
@@ -305,10 +340,12 @@ def batch_generate(
         model,
         tokenizer,
         [_ids(tokenizer, prompt) for prompt in prompts],
+        caches,
         of_each,
         _arguments(
             sampler=sampler,
             logits_processors=logits_processors,
+            kv_bits=_kv_bits(kv_bits),
             prefill_step_size=prefill_step_size,
             seed=_seed(seed),
             stop=[stop] if isinstance(stop, str) else list(stop),

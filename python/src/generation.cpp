@@ -38,6 +38,7 @@ struct Arguments {
   py::object logits_processors = py::none();
   py::object prompt_progress_callback = py::none();
   CachePtr prompt_cache;
+  std::optional<int64_t> kv_bits;  // empty: what the prompt cache has, or 32
   ModelPtr draft_model;
 };
 
@@ -51,6 +52,24 @@ void add_grammar(LogitsProcessors& processors, const Arguments& arguments, const
   const Grammar grammar = arguments.grammar.empty() ? Grammar::from_json_schema(arguments.json_schema)
                                                     : Grammar::parse(arguments.grammar);
   processors.add(make_grammar_processor(grammar, tokenizer));
+}
+
+void check_kv_bits(const PromptCache& cache, std::optional<int64_t> wanted) {
+  if (!wanted || cache_type_of_bits(*wanted) == cache.type()) return;
+  raise(ErrorCode::kInvalidArgument,
+        "[generate] kv_bits: expected {}, as the prompt cache has, got {}. Hint: make_prompt_cache(model, "
+        "kv_bits={})",
+        kv_bits(cache.type()), *wanted, *wanted);
+}
+
+// The caller's cache, or one of its own for an answer that asks for a type; null: the library's own.
+CachePtr cache_of(const Arguments& arguments, const Model& model) {
+  if (arguments.prompt_cache) {
+    check_kv_bits(*CacheHandle::Use(arguments.prompt_cache).get(), arguments.kv_bits);
+    return arguments.prompt_cache;
+  }
+  if (!arguments.kv_bits) return nullptr;
+  return std::make_shared<CacheHandle>(make_prompt_cache(model, cache_type_of_bits(*arguments.kv_bits)));
 }
 
 // All but prompt_cache and drafter, which belong to whom the answer belongs to.
@@ -78,7 +97,7 @@ StreamOptions stream_options(const Arguments& arguments, const ModelArgs& args,
 // What an answer is made with; it goes after the answer.
 struct Setup {
   Setup(const ModelPtr& model, const Arguments& arguments)
-      : session(model->lease()), cache(arguments.prompt_cache) {
+      : session(model->lease()), cache(cache_of(arguments, model->model())) {
     options = stream_options(arguments, model->args(), computation);
     if (!arguments.draft_model) return;
     draft_session = arguments.draft_model->lease();
@@ -174,6 +193,7 @@ class Stream {
 // What batch_generate was told, of all prompts.
 struct BatchArguments {
   std::vector<std::vector<int32_t>> prompts;
+  std::vector<CachePtr> prompt_caches;  // one, maybe null, for each prompt, or none at all
   std::vector<int64_t> max_tokens;
   BatchOptions options;
   bool keeps_caches = false;
@@ -185,14 +205,17 @@ class Batch {
  public:
   Batch(const ModelPtr& model, const TokenizerHandle& tokenizer, const Arguments& arguments,
         BatchArguments batch)
-      : model_(model), tokenizer_(tokenizer.tokenizer), batch_(std::move(batch)) {
+      : model_(model),
+        tokenizer_(tokenizer.tokenizer),
+        kv_bits_(arguments.kv_bits),
+        batch_(std::move(batch)) {
     options_ = stream_options(arguments, model->args(), computation_);
     add_grammar(options_.logits_processors, arguments, tokenizer_);
     batch_.options.cancel = computation_->cancel();
     answers_.resize(batch_.prompts.size());
-    if (batch_.keeps_caches)
-      for (std::size_t idx = 0; idx < answers_.size(); ++idx)
-        caches_.push_back(std::make_unique<PromptCache>(make_prompt_cache(model->model())));
+    caches_.resize(answers_.size());
+    for (const CachePtr& cache : batch_.prompt_caches)
+      if (cache) check_kv_bits(*CacheHandle::Use(cache).get(), kv_bits_);
     if (!batch_.on_finished.is_none()) on_finished_ = share_callable(std::move(batch_.on_finished));
   }
 
@@ -214,8 +237,9 @@ class Batch {
       n_prompt_tokens += answer.last.prompt_tokens;
       n_generated += answer.last.generation_tokens;
     }
-    for (std::unique_ptr<PromptCache>& cache : caches_)
-      caches.append(std::make_shared<CacheHandle>(std::move(*cache)));
+    if (batch_.keeps_caches)
+      for (std::unique_ptr<PromptCache>& cache : caches_)
+        caches.append(std::make_shared<CacheHandle>(std::move(*cache)));
     using namespace py::literals;
     return py::dict("texts"_a = texts, "token_ids"_a = tokens, "logprobs"_a = logprobs, "caches"_a = caches,
                     "prompt_tokens"_a = n_prompt_tokens, "generation_tokens"_a = n_generated,
@@ -252,25 +276,40 @@ class Batch {
     options.seed += prompt_idx;
     const int64_t max_tokens = batch_.max_tokens[prompt_idx];
     options.max_tokens = max_tokens == -1 ? model_->args().block_size : max_tokens;
-    if (batch_.keeps_caches) options.prompt_cache = caches_[prompt_idx].get();
+    caches_[prompt_idx] = make_cache(prompt_idx);
+    options.prompt_cache = caches_[prompt_idx].get();
     generator.insert(batch_.prompts[prompt_idx], std::move(options));
+  }
+
+  // What the answer reads into: a copy of the caller's, an empty one, or null.
+  std::unique_ptr<PromptCache> make_cache(std::size_t prompt_idx) const {
+    if (!batch_.prompt_caches.empty() && batch_.prompt_caches[prompt_idx]) {
+      const CacheHandle::Use given(batch_.prompt_caches[prompt_idx]);
+      return std::make_unique<PromptCache>(copy_cache(*given.get()));
+    }
+    if (!batch_.keeps_caches && !kv_bits_) return nullptr;
+    return std::make_unique<PromptCache>(
+        make_prompt_cache(model_->model(), cache_type_of_bits(kv_bits_.value_or(32))));
   }
 
   void take(const BatchGenerator::Response& response) {
     if (response.error) throw Error(*response.error);
     WholeAnswer& answer = answers_[static_cast<std::size_t>(response.uid)];
     answer.add(response.response);
-    if (!answer.last.finish_reason || !on_finished_) return;
+    if (!answer.last.finish_reason) return;
+    if (!batch_.keeps_caches) caches_[static_cast<std::size_t>(response.uid)].reset();
+    if (!on_finished_) return;
     computation_->call_python([&] { (*on_finished_)(++n_finished_); });
   }
 
   ModelPtr model_;
   Tokenizer tokenizer_;
+  std::optional<int64_t> kv_bits_;
   BatchArguments batch_;
   ComputationPtr computation_ = std::make_shared<Computation>();
   StreamOptions options_;
   SharedCallable on_finished_;
-  std::vector<std::unique_ptr<PromptCache>> caches_;
+  std::vector<std::unique_ptr<PromptCache>> caches_;  // of each prompt, from its beginning to its end
   std::vector<WholeAnswer> answers_;
   int64_t n_finished_ = 0;
   double prompt_s_ = 0;
@@ -296,6 +335,7 @@ void add_arguments(py::module_& module) {
       .def_readwrite("logits_processors", &Arguments::logits_processors)
       .def_readwrite("prompt_progress_callback", &Arguments::prompt_progress_callback)
       .def_readwrite("prompt_cache", &Arguments::prompt_cache)
+      .def_readwrite("kv_bits", &Arguments::kv_bits)
       .def_readwrite("draft_model", &Arguments::draft_model);
   add_option(arguments, "seed", &GenerateStepOptions::seed);
   add_option(arguments, "stop", &StreamOptions::stop);
@@ -324,15 +364,17 @@ void add_generation(py::module_& module) {
   module.def(
       "batch_generate",
       [](const ModelPtr& model, const TokenizerHandle& tokenizer, const py::list& prompts,
-         std::vector<int64_t> max_tokens, const Arguments& arguments, BatchOptions options, bool keeps_caches,
-         py::object on_finished) {
-        BatchArguments batch = {{}, std::move(max_tokens), options, keeps_caches, std::move(on_finished)};
+         std::vector<CachePtr> prompt_caches, std::vector<int64_t> max_tokens, const Arguments& arguments,
+         BatchOptions options, bool keeps_caches, py::object on_finished) {
+        BatchArguments batch = {{},           std::move(prompt_caches), std::move(max_tokens), options,
+                                keeps_caches, std::move(on_finished)};
         for (const py::handle prompt : prompts)
           batch.prompts.push_back(read_ids(prompt, "[generate] prompt"));
         return Batch(model, tokenizer, arguments, std::move(batch)).run();
       },
-      py::arg("model"), py::arg("tokenizer"), py::arg("prompts"), py::arg("max_tokens"), py::arg("arguments"),
-      py::arg("options"), py::arg("keeps_caches"), py::arg("on_finished"));
+      py::arg("model"), py::arg("tokenizer"), py::arg("prompts"), py::arg("prompt_caches"),
+      py::arg("max_tokens"), py::arg("arguments"), py::arg("options"), py::arg("keeps_caches"),
+      py::arg("on_finished"));
 }
 
 }  // namespace lille::python

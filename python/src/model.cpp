@@ -16,6 +16,8 @@
 #include "conversions.h"
 #include "forward.h"
 #include "lille/prompt_cache.h"
+#include "model/access.h"
+#include "model/kv_cache.h"
 #include "tokenizer.h"
 
 namespace lille::python {
@@ -48,6 +50,22 @@ std::shared_ptr<Session> ModelHandle::lease() const {
             const std::lock_guard lock(pool->mutex);
             pool->idle.emplace_back(returned);
           }};
+}
+
+PromptCache copy_cache(const PromptCache& cache) {
+  PromptCache copy = make_prompt_cache(cache.model(), cache.type());
+  const std::span<const KVCache> layers = Access::layers(cache);
+  for (std::size_t layer_idx = 0; layer_idx < layers.size(); ++layer_idx) {
+    const KVCache& layer = layers[layer_idx];
+    std::vector<std::byte> keys, values;
+    for (int64_t head_idx = 0; head_idx < layer.n_kv_heads(); ++head_idx) {
+      keys.insert(keys.end(), layer.keys(head_idx).begin(), layer.keys(head_idx).end());
+      values.insert(values.end(), layer.values(head_idx).begin(), layer.values(head_idx).end());
+    }
+    Access::layers(copy)[layer_idx].assign(cache.offset(), keys, values);
+  }
+  if (cache.offset() > 0) Access::append(copy, cache.tokens(), cache.kernels());
+  return copy;
 }
 
 CacheHandle::Use::Use(std::shared_ptr<CacheHandle> handle) : handle_(std::move(handle)) {
@@ -154,11 +172,26 @@ void add_args(py::module_& module) {
       .def_readonly("add_bos_token", &GenerationDefaults::add_bos_token);
 }
 
+// Never an error: whoever shows a cache may be about to tell of another one.
+std::string show_cache(CachePtr self) {
+  try {
+    const CacheHandle::Use cache(std::move(self));
+    return fmt::format("<lille.PromptCache {} of {} tokens, {} bits>", cache->offset(), cache->capacity(),
+                       kv_bits(cache->type()));
+  } catch (const Error&) {
+    return "<lille.PromptCache in use>";
+  }
+}
+
 void add_cache(py::module_& module) {
+  const auto copy = [](CachePtr self) {
+    return std::make_shared<CacheHandle>(copy_cache(*CacheHandle::Use(std::move(self)).get()));
+  };
   py::class_<CacheHandle, CachePtr>(module, "PromptCache",
                                     "Keys and values of one sequence, with its tokens.")
       .def_property_readonly("offset", [](CachePtr self) { return CacheHandle::Use(self)->offset(); })
       .def_property_readonly("capacity", [](CachePtr self) { return CacheHandle::Use(self)->capacity(); })
+      .def_property_readonly("kv_bits", [](CachePtr self) { return kv_bits(CacheHandle::Use(self)->type()); })
       .def_property_readonly("tokens",
                              [](CachePtr self) {
                                const CacheHandle::Use cache(self);
@@ -167,11 +200,16 @@ void add_cache(py::module_& module) {
       .def(
           "trim",
           [](CachePtr self, int64_t n) { return CacheHandle::Use(self)->trim(std::max<int64_t>(n, 0)); },
-          py::arg("num_tokens"), "Forgets the last tokens; returns how many it forgot.");
+          py::arg("num_tokens"), "Forgets the last tokens; returns how many it forgot.")
+      .def("copy", copy, "A cache with the same tokens that goes on by itself.")
+      .def("__deepcopy__", [copy](CachePtr self, const py::object&) { return copy(std::move(self)); })
+      .def("__repr__", show_cache);
   module.def(
       "make_prompt_cache",
-      [](const ModelPtr& model) { return std::make_shared<CacheHandle>(make_prompt_cache(model->model())); },
-      py::arg("model"), "An empty cache.");
+      [](const ModelPtr& model, int64_t kv_bits) {
+        return std::make_shared<CacheHandle>(make_prompt_cache(model->model(), cache_type_of_bits(kv_bits)));
+      },
+      py::arg("model"), py::arg("kv_bits") = 32);
   module.def(
       "save_prompt_cache",
       [](const fs::path& path, CachePtr cache) { save_prompt_cache(path, *CacheHandle::Use(cache).get()); },

@@ -33,6 +33,9 @@ class ModelHandle {
   std::shared_ptr<Pool> pool_;
 };
 
+/// A cache with the same tokens, keys and values, that goes on by itself.
+PromptCache copy_cache(const PromptCache& cache);
+
 /// A prompt cache as Python sees it. Two threads that use one at once is an error, not a race.
 class CacheHandle {
  public:

@@ -1,7 +1,9 @@
 """Answers: against mlx-lm's tokens and the program's, with Python callables, in batches."""
 
+import copy
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -183,7 +185,9 @@ def test_what_callables_raise_comes_out(name: str, model: lille.Model, tokenizer
         ({"stop": ""}, "stop"),
         ({"overflow": "left"}, 'overflow: expected error, .* got "left"'),
         ({"max_kv_size": 64}, r"\[generate\] max_kv_size: expected None, got 64"),
-        ({"kv_bits": 8}, r"\[generate\] kv_bits"),
+        ({"kv_bits": 4}, r"\[generate\] kv_bits: expected None, 32, 16 or 8, got 4"),
+        ({"kv_bits": 8, "kv_group_size": 128}, r"\[generate\] kv_group_size: expected 32, .*, got 128"),
+        ({"kv_bits": 8, "quantized_kv_start": 5}, r"\[generate\] quantized_kv_start: expected 0, got 5"),
         ({"input_embeddings": np.zeros((2, 2))}, r"\[generate\] input_embeddings"),
         ({"prompt": []}, "at least one token"),
         ({"prompt": [1] * 600}, "600"),
@@ -234,11 +238,55 @@ def test_a_prompt_cache_is_continued(model: lille.Model, tokenizer: lille.Tokeni
     assert text == lille.generate(model, tokenizer, ids + tokens, max_tokens=4)
 
 
+@pytest.mark.parametrize("kv_bits", [32, 16, 8])
+def test_caches_of_fewer_bits_give_the_programs_answers(
+    kv_bits: int, model: lille.Model, tokenizer: lille.Tokenizer, tmp_path: Path
+) -> None:
+    file = tmp_path / "cache"
+    ids = tokenizer.encode(PROMPT)
+    program = run_generate("--temp", "0", "--max-tokens", "30", "--kv-bits", str(kv_bits), PROMPT)
+    cache = lille.make_prompt_cache(model, kv_bits=kv_bits)
+    assert cache.kv_bits == kv_bits
+    own = lille.stream_generate(model, tokenizer, PROMPT, 30, kv_bits=kv_bits)
+    given = lille.stream_generate(model, tokenizer, PROMPT, 30, prompt_cache=cache)
+    batch = lille.batch_generate(
+        model, tokenizer, [PROMPT], max_tokens=30, kv_bits=kv_bits, return_token_ids=True, return_prompt_caches=True
+    )
+    steps = lille.generate_step(ids, model, max_tokens=30, kv_bits=kv_bits)
+    assert [response.token for response in own] == program["tokens"]
+    assert [response.token for response in given] == program["tokens"]
+    assert [token for token, _ in steps] == program["tokens"]
+    assert batch.texts == [program["text"]] and batch.caches is not None
+    assert batch.caches[0].kv_bits == kv_bits
+    lille.save_prompt_cache(file, batch.caches[0])
+    assert lille.load_prompt_cache(file, model).kv_bits == kv_bits
+
+
+def test_the_bits_of_a_cache_are_those_it_was_made_with(model: lille.Model, tokenizer: lille.Tokenizer) -> None:
+    cache = lille.make_prompt_cache(model, kv_bits=16)
+    lille.generate(model, tokenizer, PROMPT, max_tokens=1, prompt_cache=cache, kv_bits=16, quantized_kv_start=5000)
+    with pytest.raises(ValueError, match="kv_bits: expected 16, as the prompt cache has, got 8"):
+        lille.generate(model, tokenizer, PROMPT, prompt_cache=cache, kv_bits=8)
+    with pytest.raises(ValueError, match="kv_bits: expected 16, as the prompt cache has, got 32"):
+        lille.batch_generate(model, tokenizer, [PROMPT], [cache], kv_bits=32)
+    with pytest.raises(ValueError, match="kv_bits: expected 32, 16 or 8, got 4"):
+        lille.make_prompt_cache(model, kv_bits=4)
+    with pytest.raises(ValueError, match=r"\[make_prompt_cache\] max_kv_size: expected None, got 64"):
+        lille.make_prompt_cache(model, 64)
+
+
 def test_a_cache_has_one_user_at_a_time(model: lille.Model, tokenizer: lille.Tokenizer) -> None:
     cache = lille.make_prompt_cache(model)
     with pytest.raises(ValueError, match="another thread or answer"):
         lille.generate(model, tokenizer, PROMPT, prompt_cache=cache, sampler=lambda _: cache.offset)
     assert cache.offset == 0
+    shown: list[str] = []
+    progress = lille.generate_step(
+        [5], model, max_tokens=0, prompt_cache=cache, prompt_progress_callback=lambda *_: shown.append(repr(cache))
+    )
+    assert list(progress) == []
+    assert set(shown) == {"<lille.PromptCache in use>"}
+    assert repr(cache) == "<lille.PromptCache 1 of 512 tokens, 32 bits>"
 
 
 def test_a_cache_that_was_changed_in_between_is_refused(model: lille.Model, tokenizer: lille.Tokenizer) -> None:
@@ -366,10 +414,48 @@ def test_a_batch_gives_what_each_prompt_gives_alone(model: lille.Model, tokenize
     assert lille.batch_generate(model, tokenizer, []).texts == []
 
 
+def test_the_prompts_of_a_batch_follow_caches(model: lille.Model, tokenizer: lille.Tokenizer) -> None:
+    ids = tokenizer.encode("Once upon a time, in a small house, there lived a man")
+    shared = lille.make_prompt_cache(model)
+    model(ids[:6], shared)
+    empty = lille.make_prompt_cache(model)
+    wholes = (ids, ids[:6] + [640], ids[:4], ids[:5])
+    whole = [list(lille.generate_step(prompt, model, max_tokens=5)) for prompt in wholes]
+    batch = lille.batch_generate(
+        model,
+        tokenizer,
+        [ids[6:], [640], ids[:4], ids[:5]],
+        [shared, shared, empty, None],
+        max_tokens=5,
+        completion_batch_size=2,
+        return_token_ids=True,
+        return_prompt_caches=True,
+    )
+    assert batch.token_ids == [[token for token, _ in steps] for steps in whole]
+    assert shared.tokens == ids[:6] and empty.tokens == [], "a batch leaves them as they are"
+    assert batch.caches is not None
+    assert batch.caches[1].tokens == ids[:6] + [640] + batch.token_ids[1][:-1]
+    again = lille.batch_generate(model, tokenizer, [[640]], [shared], max_tokens=5, return_token_ids=True)
+    assert again.token_ids == [batch.token_ids[1]] and again.caches is None
+
+
+def test_a_copy_of_a_cache_goes_on_by_itself(model: lille.Model) -> None:
+    for kv_bits in (32, 16, 8):
+        cache = lille.make_prompt_cache(model, kv_bits=kv_bits)
+        assert cache.copy().tokens == []
+        model([5, 6, 7], cache)
+        first, second = cache.copy(), copy.deepcopy(cache)
+        logits = model([8, 9], first)
+        assert (cache.tokens, first.tokens, second.kv_bits) == ([5, 6, 7], [5, 6, 7, 8, 9], kv_bits)
+        assert np.array_equal(model([8, 9], cache), logits)
+        assert np.array_equal(model([8, 9], second), logits)
+    assert repr(cache) == "<lille.PromptCache 5 of 512 tokens, 8 bits>"
+
+
 def test_wrong_batches_are_refused(model: lille.Model, tokenizer: lille.Tokenizer) -> None:
     for arguments, message in [
         ({"max_tokens": [1]}, r"max_tokens: expected 2 numbers"),
-        ({"prompt_caches": []}, r"prompt_caches: expected None"),
+        ({"prompt_caches": []}, r"prompt_caches: expected 2, one for each prompt, got 0"),
         ({"completion_batch_size": 0}, "completion_batch_size"),
         ({"max_tokens": [3, -4]}, "max_tokens: expected 0 or more, got -4"),
     ]:
@@ -377,3 +463,5 @@ def test_wrong_batches_are_refused(model: lille.Model, tokenizer: lille.Tokenize
             lille.batch_generate(model, tokenizer, [PROMPT, "x"], **arguments)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least one token"):
         lille.batch_generate(model, tokenizer, [PROMPT, []])
+    with pytest.raises(TypeError, match=r"prompt_caches: expected what make_prompt_cache gives, got \[\]"):
+        lille.batch_generate(model, tokenizer, [PROMPT], [[]])  # type: ignore[list-item]

@@ -61,7 +61,7 @@ def much_work(loaded: tuple[lille.Model, lille.Tokenizer], prompt: Any, max_toke
     arguments = _lille.StreamArguments()
     bias = {token: -1e9 for token in loaded[1].eos_token_ids}
     arguments.logits_processors = lille.make_logits_processors(logit_bias=bias)
-    return (*loaded, [prompt] * n, [max_tokens] * n, arguments, _lille.BatchOptions(), False, None)
+    return (*loaded, [prompt] * n, [], [max_tokens] * n, arguments, _lille.BatchOptions(), False, None)
 
 
 def test_ctrl_c_ends_prompts(loaded: tuple[lille.Model, lille.Tokenizer]) -> None:
