@@ -138,6 +138,7 @@ std::vector<Case> schemas() {
        true},
       {"properties of any text",
        many(R"({"type":"object","properties":{)", numbered(R"("p{}":{{"type":"string"}})"), "}}"), true},
+      {"25,000 names in a default", many(R"({"default":{)", numbered(R"("{}":0)"), "}}"), true},
       {"600 numbers",
        many(R"({"type":"object","properties":{)", numbered(R"("p{}":{{"type":"number"}})"), "}}", 600), true},
       {"numbers between bounds",
