@@ -13,8 +13,8 @@
 #include "bindings.h"
 #include "computation.h"
 #include "conversions.h"
+#include "generate/options.h"
 #include "lille/batch.h"
-#include "lille/grammar.h"
 #include "model.h"
 #include "sampling.h"
 #include "tokenizer.h"
@@ -44,16 +44,6 @@ struct Arguments {
 
 double peak_memory_gb() { return static_cast<double>(peak_memory_bytes()) / 1e9; }
 
-// Last among the processors, since nothing may bring back what a grammar excludes.
-void add_grammar(LogitsProcessors& processors, const Arguments& arguments, const Tokenizer& tokenizer) {
-  if (arguments.grammar.empty() && arguments.json_schema.empty()) return;
-  if (!arguments.grammar.empty() && !arguments.json_schema.empty())
-    raise(ErrorCode::kInvalidArgument, "[generate] grammar: expected none beside json_schema, got both");
-  const Grammar grammar = arguments.grammar.empty() ? Grammar::from_json_schema(arguments.json_schema)
-                                                    : Grammar::parse(arguments.grammar);
-  processors.add(make_grammar_processor(grammar, tokenizer));
-}
-
 void check_kv_bits(const PromptCache& cache, std::optional<int64_t> wanted) {
   if (!wanted || cache_type_of_bits(*wanted) == cache.type()) return;
   raise(ErrorCode::kInvalidArgument,
@@ -72,7 +62,7 @@ CachePtr cache_of(const Arguments& arguments, const Model& model) {
   return std::make_shared<CacheHandle>(make_prompt_cache(model, cache_type_of_bits(*arguments.kv_bits)));
 }
 
-// All but prompt_cache and drafter, which belong to whom the answer belongs to.
+// All but prompt_cache and drafter, which belong to whom the answer belongs to, and what add_grammar adds.
 StreamOptions stream_options(const Arguments& arguments, const ModelArgs& args,
                              const ComputationPtr& computation) {
   StreamOptions options = arguments.options;
@@ -86,6 +76,8 @@ StreamOptions stream_options(const Arguments& arguments, const ModelArgs& args,
           "[generate] overflow: expected error, truncate-left or trim-turns, got \"{}\"",
           printable(arguments.overflow));
   options.overflow = *overflow;
+  if (!arguments.grammar.empty() && !arguments.json_schema.empty())
+    raise(ErrorCode::kInvalidArgument, "[generate] grammar: expected none beside json_schema, got both");
   if (!arguments.prompt_progress_callback.is_none())
     options.prompt_progress_callback = [callable = share_callable(arguments.prompt_progress_callback),
                                         computation](int64_t n_processed, int64_t n_prompt) {
@@ -166,7 +158,8 @@ class Stream {
          const Arguments& arguments)
       : setup_(model, arguments) {
     const std::vector<int32_t> ids = read_ids(prompt, "[generate] prompt");
-    add_grammar(setup_.options.logits_processors, arguments, tokenizer.tokenizer);
+    add_grammar(setup_.options.logits_processors, arguments.grammar, arguments.json_schema,
+                tokenizer.tokenizer);
     setup_.begin([&](Session& session, StreamOptions options) {
       stream_.emplace(session, tokenizer.tokenizer, ids, std::move(options));
     });
@@ -210,7 +203,7 @@ class Batch {
         kv_bits_(arguments.kv_bits),
         batch_(std::move(batch)) {
     options_ = stream_options(arguments, model->args(), computation_);
-    add_grammar(options_.logits_processors, arguments, tokenizer_);
+    add_grammar(options_.logits_processors, arguments.grammar, arguments.json_schema, tokenizer_);
     batch_.options.cancel = computation_->cancel();
     answers_.resize(batch_.prompts.size());
     caches_.resize(answers_.size());

@@ -112,16 +112,14 @@ LogitsProcessorOptions processor_options(const GenerationOptions& options,
   return processors;
 }
 
-void add_grammar(LogitsProcessors& processors, const GenerationOptions& options, const Tokenizer& tokenizer) {
-  if (options.grammar.empty() && options.json_schema.empty()) return;
-  if (!options.grammar.empty() && !options.json_schema.empty())
-    raise(ErrorCode::kInvalidArgument, "--grammar: expected none beside --json-schema, got both");
-  const Grammar grammar = options.grammar.empty() ? Grammar::from_json_schema(options.json_schema)
-                                                  : Grammar::parse(options.grammar);
-  processors.add(make_grammar_processor(grammar, tokenizer));
-}
-
 }  // namespace
+
+void add_grammar(LogitsProcessors& processors, std::string_view grammar, std::string_view json_schema,
+                 const Tokenizer& tokenizer) {
+  if (grammar.empty() && json_schema.empty()) return;
+  processors.add(make_grammar_processor(
+      grammar.empty() ? Grammar::from_json_schema(json_schema) : Grammar::parse(grammar), tokenizer));
+}
 
 StreamOptions make_stream_options(const GenerationOptions& options, const GenerationDefaults& defaults,
                                   const Tokenizer& tokenizer) {
@@ -140,6 +138,8 @@ StreamOptions make_stream_options(const GenerationOptions& options, const Genera
     raise(ErrorCode::kInvalidArgument, "--overflow: expected error, truncate-left or trim-turns, got \"{}\"",
           printable(options.overflow));
   check_stop_strings(options.stop, "--stop");
+  if (!options.grammar.empty() && !options.json_schema.empty())
+    raise(ErrorCode::kInvalidArgument, "--grammar: expected none beside --json-schema, got both");
   if (options.top_logprobs > tokenizer.vocab_size())
     raise(ErrorCode::kInvalidArgument, "--top-logprobs: expected 0 to {} (vocab_size), got {}",
           tokenizer.vocab_size(), options.top_logprobs);
@@ -150,7 +150,7 @@ StreamOptions make_stream_options(const GenerationOptions& options, const Genera
   stream.seed = options.seed.value_or(0);
   stream.logits_processors =
       make_logits_processors(processor_options(options, defaults), tokenizer.vocab_size());
-  add_grammar(stream.logits_processors, options, tokenizer);
+  add_grammar(stream.logits_processors, options.grammar, options.json_schema, tokenizer);
   stream.stop = options.stop;
   stream.top_logprobs = options.top_logprobs;
   stream.overflow = *overflow;

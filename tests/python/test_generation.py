@@ -353,7 +353,7 @@ def test_answers_are_held_to_grammars(model: lille.Model, tokenizer: lille.Token
     grammar = 'root ::= "yes" | "no"'
     batch = lille.batch_generate(model, tokenizer, [PROMPT, "x"], grammar=grammar, sampler=lille.make_sampler(1.0))
     assert set(batch.texts) <= {"yes", "no"}
-    with pytest.raises(ValueError, match="expected none beside json_schema"):
+    with pytest.raises(ValueError, match=r"\[generate\] grammar: expected none beside json_schema, got both"):
         lille.generate(model, tokenizer, PROMPT, json_schema=schema, grammar=grammar)
 
 
