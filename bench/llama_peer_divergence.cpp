@@ -1,7 +1,7 @@
 // What rounding activations costs llama.cpp and lille.cpp on one and the same file: the divergence of the
 // predictions of each from those of exact products (Session with `exact`). llama.cpp has a float32 cache and
 // no flash attention, as here, so that its products with weights are what differs. Usage:
-// llama_peer_divergence LIBRARY_FOLDER MODEL.gguf IDS.u16 N_WINDOWS THREADS [ROPE_LAYOUT]
+// llama_peer_divergence LIBRARY_FOLDER MODEL.gguf IDS.u16 N_WINDOWS THREADS
 
 #include <fmt/format.h>
 
@@ -153,10 +153,15 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "usage: llama_peer_divergence LIBRARY_FOLDER|- MODEL IDS.u16 N_WINDOWS THREADS\n");
     return 2;
   }
+  const int32_t n_windows = std::stoi(argv[4]);
+  if (n_windows < 1) {
+    fmt::print(stderr, "N_WINDOWS: expected 1 or more, got {}\n", n_windows);
+    return 2;
+  }
   const int32_t n_threads = std::stoi(argv[5]);
   const Model model = Model::load(argv[2]);
   const int64_t window = model.args().block_size;
-  const std::vector<int32_t> ids = read_ids(argv[3], std::stoi(argv[4]) * window);
+  const std::vector<int32_t> ids = read_ids(argv[3], n_windows * window);
   Session exact(model, {.n_threads = n_threads, .exact = true});
   Session rounded(model, {.n_threads = n_threads});
   std::optional<Llama> llama;

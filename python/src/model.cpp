@@ -95,8 +95,13 @@ void run_with_warnings(Computation& computation, const std::vector<std::string>&
   } catch (...) {
     failure = std::current_exception();
   }
-  for (const std::string& warning : warnings)
-    if (PyErr_WarnEx(PyExc_UserWarning, warning.c_str(), 2) != 0) throw py::error_already_set();
+  for (const std::string& warning : warnings) {
+    if (PyErr_WarnEx(PyExc_UserWarning, warning.c_str(), 2) == 0) continue;
+    if (!failure) throw py::error_already_set();
+    // Where warnings are errors, why the load failed says more than the first of them.
+    PyErr_Clear();
+    break;
+  }
   if (failure) std::rethrow_exception(failure);
 }
 

@@ -84,10 +84,13 @@ void BatchGenerator::State::admit() {
 // Ends those whose caches somebody else changed.
 void BatchGenerator::State::check_caches() {
   for (const ItemPtr& item : running) {
+    // Who cancels may have the cache back at once.
+    if (item->has_ended || !item->sequence.has_pending() || item->sequence.options().cancel.stop_requested())
+      continue;
     try {
-      if (item->sequence.has_pending()) item->sequence.check_cache();
-    } catch (const Error& error) {
-      fail(*item, error);
+      item->sequence.check_cache();
+    } catch (...) {
+      fail(*item, current_error());
     }
   }
 }

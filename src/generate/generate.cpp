@@ -33,6 +33,9 @@ std::optional<GenerateStepResult> GenerateStep::next() {
   Sequence& sequence = state_->sequence;
   if (const std::optional<GenerateStepResult> step = sequence.accept_drafted()) return step;
   while (sequence.has_pending()) {
+    // Before the cache is looked at: who cancels may have it back at once.
+    if (sequence.options().cancel.stop_requested())
+      raise(ErrorCode::kCanceled, "[generate] canceled by the caller");
     const BatchItem item = state_->speculation.pending(sequence);
     const Logits logits =
         state_->session.forward(std::span(&item, 1), {sequence.options().cancel, {}, nullptr});

@@ -123,10 +123,10 @@ std::optional<GenerateStepResult> Sequence::accept(std::span<const float> logits
 std::optional<GenerateStepResult> Sequence::accept_drafted() {
   const std::size_t row_idx = ahead_.n_rows_taken;
   if (row_idx == 0 || !has_next() || !is_drafted(row_idx - 1, tokens_.back())) return std::nullopt;
+  if (options_.cancel.stop_requested()) raise(ErrorCode::kCanceled, "[generate] canceled by the caller");
   check_cache();
   // What was read behind it may have been overwritten and trimmed; then the token gets a pass of its own.
   if (Access::n_updates(cache()) != ahead_.n_updates) return std::nullopt;
-  if (options_.cancel.stop_requested()) raise(ErrorCode::kCanceled, "[generate] canceled by the caller");
   n_pending_ = 1;
   Access::restore(cache(), tokens_.back());
   const auto vocab_size = static_cast<std::size_t>(vocab_size_);

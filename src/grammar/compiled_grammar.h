@@ -51,8 +51,7 @@ class CompiledGrammar {
   static constexpr uint32_t kAlways = std::numeric_limits<uint32_t>::max();
 
   /// @throws Error(kInvalidArgument), which begins with RuleSet::where, if the rules are more than
-  /// kMaxGrammarPositions, repeat something more
-  ///   than kMaxRepetitions times, or have no finite sentence at all.
+  ///   kMaxGrammarPositions, repeat something more than kMaxRepetitions times, or have no finite sentence.
   explicit CompiledGrammar(const RuleSet& rules);
 
   uint32_t n_positions() const noexcept { return static_cast<uint32_t>(positions_.size() - 1); }

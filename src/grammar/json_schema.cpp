@@ -158,9 +158,9 @@ class SchemaReader {
     const std::string pointer = reference.get<std::string>().substr(1);
     try {
       const Json& target = root_.at(Json::json_pointer(pointer));
-      std::string target_path = std::string(where_) + printable(pointer);
-      std::ranges::replace(target_path, '/', '.');
-      return rule_of(number_of(target, std::move(target_path)));
+      std::string place = printable(pointer);
+      std::ranges::replace(place, '/', '.');
+      return rule_of(number_of(target, std::string(where_) + place));
     } catch (const Json::exception&) {
       refuse(at, "a place in this schema, such as \"#/$defs/NAME\"", described(reference));
     }

@@ -106,6 +106,7 @@ ThreadPool::Ahead shares_of(const OutRanges& ranges, int64_t n_shares) {
 template <typename Multiply>
 void for_out_ranges(Device& device, int64_t n_rows, Products products, Multiply multiply) {
   const OutRanges ranges(n_rows, products, device.pool.n_threads());
+  if (ranges.n_tasks() == 0) return;
   const ThreadPool::Ahead next = device.read_order.after(shares_of(ranges, device.pool.n_shares()));
   device.pool.run(
       ranges.n_tasks(),

@@ -19,7 +19,11 @@ class ReadOrder {
       jobs_.resize(current_);
     }
     if (current_ == kMaxJobs) current_ = 0;
-    if (current_ == jobs_.size()) jobs_.emplace_back();
+    if (current_ >= jobs_.size()) {
+      // Here, too, after a job for which there was no memory.
+      jobs_.emplace_back();
+      current_ = jobs_.size() - 1;
+    }
     jobs_[current_] = job;
     return jobs_[(current_ + 1) % jobs_.size()];
   }

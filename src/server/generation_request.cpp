@@ -104,6 +104,8 @@ std::string read_schema(Fields& format, GenerationRequest& request) {
   const json* schema = fields.find("schema");
   if (schema == nullptr || !(schema->is_object() || schema->is_string()))
     refuse_field(kSchemaField, "a JSON Schema", schema == nullptr ? "none" : describe(*schema));
+  if (schema->is_string() && schema->get_ref<const std::string&>().empty())
+    refuse_field(kSchemaField, "a JSON Schema", "an empty text");
   note_unknown(fields, request);
   return schema->is_string() ? schema->get<std::string>() : schema->dump();
 }

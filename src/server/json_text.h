@@ -7,7 +7,7 @@
 namespace lille {
 
 /// The value that a path of names leads to, as compact JSON in which the names of objects keep their order
-/// and numbers their digits. Time and memory are linear in the text.
+/// and numbers with a fraction or an exponent their digits. Time and memory are linear in the text.
 /// @param text  JSON that parse_json_object has taken: no name stands twice in one object.
 /// @param path  {"a", "b"}: the member b of the member a; not empty.
 /// @return empty if there is no such value.

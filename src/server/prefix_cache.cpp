@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 
 #include "base/check.h"
 #include "model/access.h"
@@ -120,6 +121,15 @@ void PrefixCache::keep(const PromptCache& cache) {
     while (!order_.empty()) remove(*order_.back());
     kernels_ = cache.kernels();
   }
+  try {
+    keep_blocks(cache);
+  } catch (const std::bad_alloc&) {
+    // The answer whose cache this is goes on without.
+  }
+  shrink();
+}
+
+void PrefixCache::keep_blocks(const PromptCache& cache) {
   const std::span<const int32_t> tokens = cache.tokens();
   std::vector<Match> path = matches(tokens);
   // A node that goes on otherwise does not hold the rest.
@@ -148,7 +158,6 @@ void PrefixCache::keep(const PromptCache& cache) {
     add(*node, cache, begin, std::min(kBlockTokens, n_all - begin));
     node = node->children.back();
   }
-  shrink();
 }
 
 void PrefixCache::touch(std::span<const Match> path) {

@@ -46,7 +46,8 @@ class PrefixCache {
   int64_t restore(PromptCache& cache, std::span<const int32_t> prompt, int64_t max_tokens);
 
   /// Keeps what a cache holds; what is kept already is not copied again. Caches are to be of one model, one
-  /// type and one kernel table: those of another table than the last one's empty it first.
+  /// type and one kernel table: those of another table than the last one's empty it first. What there is no
+  /// memory for is not kept.
   void keep(const PromptCache& cache);
 
   const Stats& stats() const noexcept { return stats_; }
@@ -60,6 +61,7 @@ class PrefixCache {
   };
 
   std::vector<Match> matches(std::span<const int32_t> tokens) const;
+  void keep_blocks(const PromptCache& cache);
   void touch(std::span<const Match> path);
   void add(Node& parent, const PromptCache& cache, int64_t begin, int64_t n_tokens);
   void remove(Node& node);

@@ -256,6 +256,31 @@ TEST_F(Batch, ACacheThatSomebodyElseChangesEndsItsAnswerAlone) {
   expect_equal(answer, alone(first), "the other one");
 }
 
+TEST_F(Batch, WhoCancelsMayTrimTheCacheAtOnce) {
+  std::stop_source source;
+  PromptCache cache(model_);
+  BatchPrompt prompt = prompts()[1];
+  prompt.options.prompt_cache = &cache;
+  prompt.options.cancel = source.get_token();
+  BatchGenerator generator(session_, tokenizer_);
+  generator.insert(prompt.tokens, prompt.options);
+  GenerateStepOptions options;
+  PromptCache other = make_prompt_cache(model_);
+  options.prompt_cache = &other;
+  options.cancel = source.get_token();
+  GenerateStep steps(session_, prompt.tokens, options);
+  ASSERT_FALSE(generator.next()[0].error);
+  ASSERT_TRUE(steps.next());
+  source.request_stop();
+  cache.trim(1);
+  other.trim(1);
+  const std::vector<BatchGenerator::Response> ended = generator.next();
+  ASSERT_EQ(ended.size(), 1u);
+  ASSERT_TRUE(ended[0].error);
+  EXPECT_EQ(ended[0].error->code(), ErrorCode::kCanceled);
+  test::expect_error(ErrorCode::kCanceled, "", [&] { steps.next(); });
+}
+
 TEST_F(Batch, CancelEndsAllOfThem) {
   std::stop_source source;
   std::vector<BatchPrompt> all = prompts();

@@ -129,6 +129,12 @@ TEST_P(Linear, ProductsTogetherAreThoseAlone) {
 
 LILLE_FOR_EVERY_TABLE(Linear);
 
+TEST_P(Linear, NoOutputsAreNoWork) {
+  OwnDevice own(table());
+  std::vector<float> x = {1, 2, 3}, out;
+  linear(own.device, rows_of(out, 1, 0), rows_of(x, 1, 3), f32_matrix({}, 0, 3));
+}
+
 TEST(LinearShapes, AreChecked) {
   OwnDevice own(best_table());
   const std::vector<float> weight(12);

@@ -102,6 +102,7 @@ TEST_F(GenerationRequestTest, FormatsNameWhatTheyDoNotUnderstand) {
       with_schema({{"type", "object"}, {"properties", {{"x", {{"type", "string"}, {"format", "date"}}}}}}),
       schema_field, schema_field + ".properties.x.format: not understood");
   refused(with_schema("{"), schema_field, "expected JSON");
+  refused(with_schema(""), schema_field, "a JSON Schema, got an empty text");
   expect_chat_refused({{"grammar", "root"}}, "grammar", "grammar: line 1: expected NAME ::=");
   expect_chat_refused({{"json_schema", {{"not", 1}}}}, "json_schema", "json_schema.not: not understood");
   expect_chat_refused({{"grammar", "root ::= \"a\""}, {"response_format", {{"type", "json_object"}}}},

@@ -155,20 +155,33 @@ TEST_F(PrefixCacheTest, WhereMemoryEndsTheRestStaysUsable) {
   const PromptCache longer = read(joined(numbers(100, 32), numbers(500, 40)));
   bool is_kept = false;
   for (int64_t n_allocations = 0; !is_kept; ++n_allocations) {
+    ASSERT_LT(n_allocations, 1000);
     PrefixCache prefix(1 << 30);
     prefix.keep(first);
     n_allocations_left = n_allocations;
-    try {
-      prefix.keep(longer);
-      is_kept = true;
-    } catch (const std::bad_alloc&) {
-      ASSERT_LT(n_allocations, 1000);
-    }
+    prefix.keep(longer);
     n_allocations_left = -1;
+    is_kept = prefix.stats().n_blocks == 6;
     expect_reuse(prefix, numbers(100, 41), 40);
     prefix.keep(longer);
     expect_reuse(prefix, joined(numbers(100, 32), numbers(500, 41)), 72);
     EXPECT_EQ(prefix.stats().n_blocks, 6);
+  }
+}
+
+TEST_F(PrefixCacheTest, WhereMemoryEndsTheBoundHolds) {
+  const PromptCache first = read(numbers(100, 64));
+  const PromptCache other = read(numbers(500, 64));
+  PrefixCache unbounded(1 << 30);
+  unbounded.keep(first);
+  const int64_t n_bytes = unbounded.stats().n_bytes;
+  for (int64_t n_allocations = 0; n_allocations < 100; ++n_allocations) {
+    PrefixCache prefix(n_bytes);
+    prefix.keep(first);
+    n_allocations_left = n_allocations;
+    prefix.keep(other);
+    n_allocations_left = -1;
+    EXPECT_LE(prefix.stats().n_bytes, n_bytes) << n_allocations;
   }
 }
 
