@@ -21,8 +21,13 @@ void* operator new(std::size_t n_bytes) {
   if (void* bytes = std::malloc(n_bytes == 0 ? 1 : n_bytes)) return bytes;
   throw std::bad_alloc();
 }
+// A sanitizer has one of its own, which these deletes would not match.
+void* operator new(std::size_t n_bytes, const std::nothrow_t&) noexcept {
+  return std::malloc(n_bytes == 0 ? 1 : n_bytes);
+}
 void operator delete(void* bytes) noexcept { std::free(bytes); }
 void operator delete(void* bytes, std::size_t) noexcept { std::free(bytes); }
+void operator delete(void* bytes, const std::nothrow_t&) noexcept { std::free(bytes); }
 
 namespace lille {
 namespace {
