@@ -7,38 +7,7 @@
 namespace lille::kernels::amx {
 namespace {
 
-/// Rows of a matrix of 16 x 16 elements of four bytes become columns.
-inline void transpose(__m512i (&rows)[16]) {
-  __m512i pairs[16];
-  LILLE_UNROLL
-  for (int idx = 0; idx < 16; idx += 2) {
-    pairs[idx] = _mm512_unpacklo_epi32(rows[idx], rows[idx + 1]);
-    pairs[idx + 1] = _mm512_unpackhi_epi32(rows[idx], rows[idx + 1]);
-  }
-  // Element j of fours[4 * b + c] is column 4 * (j / 4) + c of rows 4 * b + j % 4.
-  __m512i fours[16];
-  LILLE_UNROLL
-  for (int idx = 0; idx < 16; idx += 4) {
-    fours[idx] = _mm512_unpacklo_epi64(pairs[idx], pairs[idx + 2]);
-    fours[idx + 1] = _mm512_unpackhi_epi64(pairs[idx], pairs[idx + 2]);
-    fours[idx + 2] = _mm512_unpacklo_epi64(pairs[idx + 1], pairs[idx + 3]);
-    fours[idx + 3] = _mm512_unpackhi_epi64(pairs[idx + 1], pairs[idx + 3]);
-  }
-  LILLE_UNROLL
-  for (int idx = 0; idx < 4; ++idx) {
-    const __m512i even_low = _mm512_shuffle_i32x4(fours[idx], fours[idx + 4], 0x88);
-    const __m512i odd_low = _mm512_shuffle_i32x4(fours[idx], fours[idx + 4], 0xdd);
-    const __m512i even_high = _mm512_shuffle_i32x4(fours[idx + 8], fours[idx + 12], 0x88);
-    const __m512i odd_high = _mm512_shuffle_i32x4(fours[idx + 8], fours[idx + 12], 0xdd);
-    rows[idx] = _mm512_shuffle_i32x4(even_low, even_high, 0x88);
-    rows[idx + 4] = _mm512_shuffle_i32x4(odd_low, odd_high, 0x88);
-    rows[idx + 8] = _mm512_shuffle_i32x4(even_low, even_high, 0xdd);
-    rows[idx + 12] = _mm512_shuffle_i32x4(odd_low, odd_high, 0xdd);
-  }
-}
-
-/// The first n of 16.
-inline __mmask16 first_of_16(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
+using avx512::Vec;
 
 /// The unit of simd/tile_bf16.inl.h. It takes subnormal numbers as zero, adds the products of even columns of
 /// a tile and those of odd ones, each in order, then both to the sum.
@@ -67,14 +36,14 @@ class Bf16Unit {
     __m512i rows[16];
     LILLE_UNROLL
     for (int idx = 0; idx < 16; ++idx) rows[idx] = _mm512_load_si512(sums + 16 * idx);
-    transpose(rows);
+    Vec::transpose(rows);
     if (n_rows == 16 && n_outs == 16) {
       LILLE_UNROLL
       for (int idx = 0; idx < 16; ++idx) _mm512_storeu_si512(out + idx * out_stride, rows[idx]);
       return;
     }
     for (int64_t idx = 0; idx < n_rows; ++idx)
-      _mm512_mask_storeu_epi32(out + idx * out_stride, first_of_16(n_outs), rows[idx]);
+      _mm512_mask_storeu_epi32(out + idx * out_stride, Vec::first(n_outs), rows[idx]);
   }
 
  private:
@@ -96,9 +65,9 @@ class Bf16Unit {
 
 /// 32 columns of a row in bfloat16; those from n on are zero.
 inline __m512i round_columns(const float* x, int64_t n) {
-  const __m512 low = _mm512_maskz_loadu_ps(first_of_16(n < 16 ? n : 16), x);
+  const __m512 low = _mm512_maskz_loadu_ps(Vec::first(n < 16 ? n : 16), x);
   const __m512 high =
-      n <= 16 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(first_of_16(n < 32 ? n - 16 : 16), x + 16);
+      n <= 16 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(Vec::first(n < 32 ? n - 16 : 16), x + 16);
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
@@ -107,7 +76,7 @@ inline __m512i round_columns(const float* x, int64_t n) {
 inline void round_group(void* to, int64_t to_stride, const float* x, int64_t x_stride, int64_t n_rows,
                         int64_t n_in) noexcept {
   auto* pairs = static_cast<uint32_t*>(to);
-  const __mmask16 whole_rows = first_of_16(n_rows);
+  const __mmask16 whole_rows = Vec::first(n_rows);
   for (int64_t col = 0; col < to_stride; col += simd::kBf16TileColumns) {
     const int64_t n_cols = simd::min_of(simd::kBf16TileColumns, n_in - col);
     if (n_cols <= 0) return;
@@ -118,7 +87,7 @@ inline void round_group(void* to, int64_t to_stride, const float* x, int64_t x_s
     __m512i rows[16];
     for (int64_t row = 0; row < 16; ++row)
       rows[row] = row < n_rows ? round_columns(x + row * x_stride + col, n_cols) : _mm512_setzero_si512();
-    transpose(rows);
+    Vec::transpose(rows);
     uint32_t* step = pairs + col / 2 * n_rows;
     for (int64_t pair = 0; pair < 16; ++pair)
       _mm512_mask_storeu_epi32(step + pair * n_rows, whole_rows, rows[pair]);
