@@ -105,7 +105,10 @@ lille_status lille_options_set_cache_folder(lille_options* options, const char* 
 ///   "cache/huggingface/hub".
 /// @param endpoint      NULL: "https://huggingface.co".
 /// @param token         Sent to the endpoint and nowhere else; NULL: none.
-/// @param offline       1: use what is in the cache and nothing else; 0: ask the hub.
+/// @param offline       0: ask the hub; else: use what is in the cache and nothing else.
+/// @return LILLE_INVALID_ARGUMENT if cache_folder is NULL or empty. What the endpoint or a name is worth
+/// shows
+///   when a model is loaded.
 lille_status lille_options_set_hub(lille_options* options, const char* cache_folder, const char* endpoint,
                                    const char* token, int32_t offline, lille_error* error);
 
@@ -127,9 +130,10 @@ const char* lille_option_help(const char* name);
 /// Loads a model and what stands beside it: tokenizer and generation defaults.
 /// @param path     A folder, a GGUF file or a .pt file (docs/CHECKPOINTS.md), UTF-8; after
 ///   lille_options_set_hub a name on the hub, too.
-/// @param options  rope, threads, the cache folder, the hub and the warning callback count; NULL: none is
-/// set.
-/// @return LILLE_NOT_FOUND, LILLE_CORRUPT_FILE, LILLE_UNSUPPORTED; LILLE_INVALID_ARGUMENT if the tokenizer is
+/// @param options  rope, threads, the cache folder, the hub and the warning callback count; NULL: none
+///   is set.
+/// @return LILLE_NOT_FOUND, LILLE_CORRUPT_FILE, LILLE_UNSUPPORTED; LILLE_IO if a download fails;
+/// LILLE_INVALID_ARGUMENT if the tokenizer is
 ///   not the model's. Without any tokenizer there, it loads, and only functions that need one fail.
 lille_status lille_model_load(const char* path, const lille_options* options, lille_model** model,
                               lille_error* error);

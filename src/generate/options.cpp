@@ -115,10 +115,12 @@ LogitsProcessorOptions processor_options(const GenerationOptions& options,
 }  // namespace
 
 void add_grammar(LogitsProcessors& processors, std::string_view grammar, std::string_view json_schema,
-                 const Tokenizer& tokenizer) {
+                 const Tokenizer& tokenizer, std::string_view where) {
   if (grammar.empty() && json_schema.empty()) return;
+  if (where.empty()) where = grammar.empty() ? "json_schema" : "grammar";
   processors.add(make_grammar_processor(
-      grammar.empty() ? Grammar::from_json_schema(json_schema) : Grammar::parse(grammar), tokenizer));
+      grammar.empty() ? Grammar::from_json_schema(json_schema, where) : Grammar::parse(grammar, where),
+      tokenizer));
 }
 
 StreamOptions make_stream_options(const GenerationOptions& options, const GenerationDefaults& defaults,

@@ -312,9 +312,10 @@ std::map<int32_t, float> parse_logit_bias(std::string_view text);
 
 /// Holds an answer to a grammar or to a JSON Schema: the one that is not empty, if one is. To be called last,
 /// since no processor after it may bring back what it excludes.
+/// @param where  what the text is called in messages; empty: grammar or json_schema.
 /// @throws Error(kInvalidArgument) as Grammar::parse and Grammar::from_json_schema.
 void add_grammar(LogitsProcessors& processors, std::string_view grammar, std::string_view json_schema,
-                 const Tokenizer& tokenizer);
+                 const Tokenizer& tokenizer, std::string_view where = {});
 
 /// How the answer that `options` ask for is made, with the folder's defaults where they say nothing. Without
 /// a seed it is 0.

@@ -50,9 +50,8 @@ const KernelTable& avx512bf16_table() noexcept {
 const KernelTable& amx_table() noexcept {
   static const KernelTable table = [] {
     KernelTable better = with_q8(avx512vnni::kTable, "amx",
-                                 "AVX2, BMI2, FMA, F16C, AVX-512 F, BW, DQ, VL, VBMI, VNNI, BF16, AMX TILE, "
-                                 "INT8, BF16 and the system's "
-                                 "leave to use tiles",
+                                 "AVX2, BMI2, FMA, F16C, AVX-512 F, BW, DQ, VL, VBMI, VNNI, BF16, "
+                                 "AMX TILE, INT8, BF16 and the system's leave to use tiles",
                                  amx::kKernels.q8);
     better.bf16 = amx::kKernels.bf16;
     return better;

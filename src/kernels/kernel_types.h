@@ -105,6 +105,9 @@ struct MatmulQ8Args {
   float* scratch = nullptr;  ///< matmul_q8_scratch_floats(n_in) floats of the calling thread's own.
 };
 
+/// Query rows that share what a kernel makes of a block of keys, at most.
+inline constexpr int64_t kAttentionRows = 16;
+
 /// Attention of query rows at consecutive positions over a cache, for the n_rep query heads that share one
 /// key/value head.
 struct AttentionArgs {
@@ -117,8 +120,7 @@ struct AttentionArgs {
   int64_t out_stride = 0;
   int64_t query_stride = 0;
   int64_t n_rep = 0;
-  int64_t n_keys =
-      0;  ///< Keys that the first row sees, its position + 1, at least 1; each further row one more.
+  int64_t n_keys = 0;  ///< That the first row sees, its position + 1, at least 1; each further row one more.
   int64_t head_dim = 0;
   float scale = 0;  ///< 1 / sqrt(head_dim)
 };

@@ -32,6 +32,7 @@ struct Linear {
 
   void forward(ops::Device& device, ops::Rows out, ops::Rows x) const {
     std::vector<ops::Product> products;
+    products.reserve(parts.size());
     add_products(products, out);
     ops::linear(device, products, x);
     finish(device, out, x);
@@ -40,6 +41,7 @@ struct Linear {
   static void forward_both(ops::Device& device, const Linear& a, ops::Rows a_out, const Linear& b,
                            ops::Rows b_out, ops::Rows x) {
     std::vector<ops::Product> products;
+    products.reserve(a.parts.size() + b.parts.size());
     a.add_products(products, a_out);
     b.add_products(products, b_out);
     ops::linear(device, products, x);

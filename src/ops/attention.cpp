@@ -38,9 +38,6 @@ void check_row(const AttentionRow& row, std::size_t row_idx) {
           row_idx, row.capacity, row.n_keys);
 }
 
-/// Rows of a task: enough to share what a kernel makes of the keys.
-constexpr int64_t kMostRows = 16;
-
 /// How many of the first n rows are at consecutive positions of one sequence.
 int64_t n_consecutive(std::span<const AttentionRow> rows, int64_t n) {
   const AttentionRow& first = rows.front();
@@ -94,7 +91,7 @@ void scaled_dot_product_attention(Device& device, Rows out, Rows queries, std::s
   const int64_t n_rep = shape.n_head / shape.n_kv_heads;
   const float scale = 1 / std::sqrt(static_cast<float>(shape.head_dim));
   const int64_t rows_of_task =
-      std::clamp<int64_t>(queries.n_rows / (4 * device.pool.n_threads()), 1, kMostRows);
+      std::clamp<int64_t>(queries.n_rows / (4 * device.pool.n_threads()), 1, kernels::kAttentionRows);
   const auto attend = [&](int64_t task_idx, int64_t) {
     const int64_t kv_head_idx = task_idx % shape.n_kv_heads;
     const int64_t column = kv_head_idx * n_rep * shape.head_dim;

@@ -11,6 +11,9 @@ namespace lille::ops {
 /// waits, what the next job reads can come into its cache. A wrong guess costs some lines of it.
 class ReadOrder {
  public:
+  /// Jobs that are remembered, of a pass that never begins again.
+  static constexpr std::size_t kMaxJobs = 4096;
+
   /// Notes a job, known by its first address, and returns the one that came after it last time.
   const ThreadPool::Ahead& after(const ThreadPool::Ahead& job) {
     if (jobs_.empty() || job[0] == jobs_[0][0]) {
@@ -29,9 +32,6 @@ class ReadOrder {
   }
 
  private:
-  /// Of a pass that never begins again.
-  static constexpr std::size_t kMaxJobs = 4096;
-
   std::vector<ThreadPool::Ahead> jobs_;
   std::size_t current_ = 0;
 };

@@ -76,9 +76,8 @@ ssize_t ClientStream::write(const char* bytes, size_t n_bytes) {
     const std::size_t n_sent = tls_->write(bytes, n_bytes, patience_);
     return n_sent == 0 ? -1 : static_cast<ssize_t>(n_sent);
   }
-  const auto begin = std::chrono::steady_clock::now();
-  const std::size_t n_sent = connection_.write(bytes, n_bytes, begin + patience_.left());
-  patience_.note(std::chrono::steady_clock::now() - begin, n_sent);
+  const std::size_t n_sent =
+      patience_.spend([&](Patience::Time deadline) { return connection_.write(bytes, n_bytes, deadline); });
   return n_sent == 0 ? -1 : static_cast<ssize_t>(n_sent);
 }
 

@@ -143,17 +143,13 @@ void read_common(Fields& fields, GenerationRequest& request, const ServedModel& 
   fields.accept("user");
 }
 
-void add_grammar(GenerationRequest& request, const Tokenizer& tokenizer) {
-  const std::string& grammar = request.options.grammar;
-  const std::string& schema = request.options.json_schema;
-  if (grammar.empty() && schema.empty()) return;
-  const std::string& field = request.grammar_field;
+void hold_to_grammar(GenerationRequest& request, const Tokenizer& tokenizer) {
+  const GenerationOptions& options = request.options;
   try {
-    const Grammar compiled =
-        grammar.empty() ? Grammar::from_json_schema(schema, field) : Grammar::parse(grammar, field);
-    request.answer.logits_processors.add(make_grammar_processor(compiled, tokenizer));
+    add_grammar(request.answer.logits_processors, options.grammar, options.json_schema, tokenizer,
+                request.grammar_field);
   } catch (const Error& error) {
-    throw RefusedRequest(400, error.what(), field);
+    throw RefusedRequest(400, error.what(), request.grammar_field);
   }
 }
 
@@ -173,7 +169,7 @@ void finish(const Fields& fields, GenerationRequest& request, const ServedModel&
   } catch (const Error& error) {
     throw RefusedRequest(400, error.what(), subject_of(error.what()));
   }
-  add_grammar(request, model.tokenizer);
+  hold_to_grammar(request, model.tokenizer);
 }
 
 // What the context has room for, as the option `overflow` says.

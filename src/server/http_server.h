@@ -32,8 +32,7 @@ class HttpServer {
 
   /// Answers requests from now on, in threads of its own.
   /// @param on_failure  is called, from one of these, if the system gives no more connections although stop()
-  /// has not
-  ///   been called; it does not call this object.
+  ///   has not been called; it does not call this object.
   void start(std::function<void()> on_failure = {});
   /// Takes no new connections and requests, closes idle connections, and returns when the last request is
   /// answered. After `grace_s` seconds, or as soon as `at_once` asks for it, the rest is cancelled: streams

@@ -20,8 +20,15 @@ class Patience {
   explicit Patience(Duration most) : most_(most), left_(most) {}
 
   Duration left() const noexcept { return left_; }
-  /// When it is over, if waiting begins now.
-  Time until() const noexcept { return std::chrono::steady_clock::now() + left_; }
+  /// Calls send(deadline), which returns how many bytes the client took until then, and notes how long that
+  /// was.
+  template <typename Send>
+  std::size_t spend(Send send) {
+    const Time begin = std::chrono::steady_clock::now();
+    const std::size_t n_bytes = send(begin + left_);
+    note(std::chrono::steady_clock::now() - begin, n_bytes);
+    return n_bytes;
+  }
   /// The client was waited for and took some bytes, or none.
   void note(Duration waited, std::size_t n_bytes) noexcept;
   /// The next reply begins.

@@ -256,10 +256,7 @@ std::size_t TlsSession::write(const char* bytes, std::size_t n_bytes, Patience& 
     return 0;
   }
   while (BIO_pending(outgoing_) > 0) {
-    const auto begin = std::chrono::steady_clock::now();
-    const std::size_t n_more = send_some(begin + patience.left());
-    patience.note(std::chrono::steady_clock::now() - begin, n_more);
-    if (n_more == 0) return 0;
+    if (patience.spend([this](Patience::Time deadline) { return send_some(deadline); }) == 0) return 0;
   }
   return n_taken;
 }

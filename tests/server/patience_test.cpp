@@ -40,8 +40,12 @@ TEST(Patience, IsNeverMoreThanAtFirstNorLessThanNothing) {
   EXPECT_EQ(patience.left(), seconds(1));
   patience.note(std::chrono::hours(1), 0);
   EXPECT_EQ(patience.left(), seconds(0));
-  const Patience::Time until = patience.until();
-  EXPECT_LE(until, std::chrono::steady_clock::now());
+  const std::size_t n_taken = patience.spend([](Patience::Time deadline) -> std::size_t {
+    EXPECT_LE(deadline, std::chrono::steady_clock::now());
+    return 512;
+  });
+  EXPECT_EQ(n_taken, 512u);
+  EXPECT_GT(patience.left(), seconds(0)) << "what was taken gives some back";
   patience.restore();
   EXPECT_EQ(patience.left(), seconds(1));
 }

@@ -160,15 +160,12 @@ inline AttentionArgs row_of(const AttentionArgs& args, int64_t row_idx) {
   return row;
 }
 
-/// Rows that meet a block of keys while it is laid out.
-constexpr int64_t kMostSharingRows = 16;
-
-/// Heads [rep_begin, rep_begin + kReps) of at most kMostSharingRows rows, which meet the keys block by block.
+/// Heads [rep_begin, rep_begin + kReps) of at most kAttentionRows rows, which meet the keys block by block.
 /// The block after which nothing is seen differs from row to row; what a row computes does not depend on the
 /// others.
 template <typename V, typename Cache, int kReps>
 inline void attend_tile(const AttentionArgs& args, int64_t rep_begin) {
-  RunningSoftmax<V> states[kMostSharingRows];
+  RunningSoftmax<V> states[kAttentionRows];
   for (int64_t row_idx = 0; row_idx < args.n_rows; ++row_idx) {
     float* out = args.out + row_idx * args.out_stride + rep_begin * args.head_dim;
     for (int64_t idx = 0; idx < kReps * args.head_dim; ++idx) out[idx] = 0;
@@ -224,9 +221,9 @@ inline void attend_rows(const AttentionArgs& args) {
 
 template <typename V, typename Cache>
 inline void attend(const AttentionArgs& args) {
-  for (int64_t row_idx = 0; row_idx < args.n_rows; row_idx += kMostSharingRows) {
+  for (int64_t row_idx = 0; row_idx < args.n_rows; row_idx += kAttentionRows) {
     AttentionArgs rows = row_of(args, row_idx);
-    rows.n_rows = min_of(kMostSharingRows, args.n_rows - row_idx);
+    rows.n_rows = min_of(kAttentionRows, args.n_rows - row_idx);
     attend_rows<V, Cache>(rows);
   }
 }
