@@ -25,6 +25,8 @@ KernelTable with_q8(KernelTable table, std::string_view name, std::string_view r
                     const Q8Kernels& q8) noexcept {
   table.name = name;
   table.required_features = required_features;
+  table.q8_words = q8.words;
+  table.quantize_q8 = q8.quantize;
   table.matmul_q8 = q8.matmul;
   table.peak_q8 = q8.peak;
   return table;

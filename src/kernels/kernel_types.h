@@ -76,7 +76,10 @@ inline constexpr float kQ8Smallest = 0x1p-100f;
 /// Rows of activations (n_rows, n_in) rounded to 8 bits: x = scale * code within each block of kQ8Block. What
 /// belongs to blocks stands block by block, so that the rows of a tile stand together.
 struct Q8Rows {
-  int8_t* codes = nullptr;   ///< (n_rows, code_stride), from -127 to 127
+  int8_t* codes = nullptr;  ///< (n_rows, code_stride), from -127 to 127
+  /// (n_rows, code_stride), only where KernelTable::q8_words: the same in 16 bits, of each four columns the
+  /// first, the third, the second and the fourth, so that masking and shifting bytes of weights meet them.
+  int16_t* words = nullptr;
   int64_t code_stride = 0;   ///< n_in rounded up to a multiple of kQ8Padding.
   int64_t block_stride = 0;  ///< From the values of one block to those of the next; at least n_rows.
   float* scales = nullptr;   ///< (n_in / kQ8Block, n_rows); NaN for a block with NaN or infinity.
@@ -86,7 +89,13 @@ struct Q8Rows {
 
   /// The same from row `row` on.
   Q8Rows from(int64_t row) const noexcept {
-    return {codes + row * code_stride, code_stride, block_stride, scales + row, sums + row, group_sums + row};
+    return {codes + row * code_stride,
+            words == nullptr ? nullptr : words + row * code_stride,
+            code_stride,
+            block_stride,
+            scales + row,
+            sums + row,
+            group_sums + row};
   }
 };
 
@@ -161,6 +170,9 @@ struct Bf16Kernels {
 
 /// Products of 8-bit activations: what a set has that is better than the table of another.
 struct Q8Kernels {
+  bool words;  ///< KernelTable::q8_words
+  /// KernelTable::quantize_q8
+  void (*quantize)(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_size) noexcept;
   void (*matmul)(const MatmulQ8Args& args) noexcept;  ///< KernelTable::matmul_q8
   PeakKernel peak;                                    ///< KernelTable::peak_q8
 };
@@ -180,6 +192,7 @@ struct KernelTable {
       peak_f32;  ///< Of the unit that matmul uses; null for the reference, which is not meant to be fast.
   PeakKernel peak_q8;  ///< Of the unit that matmul_q8 uses; null for the reference.
   Bf16Kernels bf16;
+  bool q8_words;  ///< Whether quantize_q8 writes Q8Rows::words and matmul_q8 reads them.
   /// Rounds one row of n_in activations to 8 bits into the first row of `to`.
   void (*quantize_q8)(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_size) noexcept;
   /// Floats of scratch that matmul_q8 needs for rows of n_in.

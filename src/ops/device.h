@@ -28,6 +28,7 @@ struct Rows {
 /// Memory of rows of activations that are rounded to 8 bits; linear grows it.
 struct Q8Buffer {
   std::vector<int8_t> codes;
+  std::vector<int16_t> words;
   std::vector<float> scales;
   std::vector<int32_t> sums;
   std::vector<float> group_sums;

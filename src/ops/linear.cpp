@@ -77,6 +77,7 @@ kernels::Q8Rows quantize(Device& device, Rows x, int64_t group_size) {
   // Not a power of two: values of one row would then compete for the same lines of a cache.
   const int64_t block_stride = x.n_rows == 1 ? 1 : (x.n_rows / 16 | 1) * 16 + 16;
   const kernels::Q8Rows rows = {grown(device.q8.codes, x.n_rows * stride),
+                                grown(device.q8.words, device.kernels.q8_words ? x.n_rows * stride : 0),
                                 stride,
                                 block_stride,
                                 grown(device.q8.scales, block_stride * n_blocks),

@@ -115,11 +115,12 @@ int64_t peak_bf16(float* sink, int64_t n_rounds) noexcept {
 
 }  // namespace
 
-constinit const Kernels kKernels = {.q8 = {.matmul = matmul_q8, .peak = peak_q8},
-                                    .bf16 = {.x_bytes = sizeof(uint16_t),
-                                             .group_rows = simd::kBf16TileRows,
-                                             .round = round_group,
-                                             .matmul = matmul_bf16,
-                                             .peak = peak_bf16}};
+constinit const Kernels kKernels = {
+    .q8 = {.words = false, .quantize = simd::quantize_q8<Q8>, .matmul = matmul_q8, .peak = peak_q8},
+    .bf16 = {.x_bytes = sizeof(uint16_t),
+             .group_rows = simd::kBf16TileRows,
+             .round = round_group,
+             .matmul = matmul_bf16,
+             .peak = peak_bf16}};
 
 }  // namespace lille::kernels::amx

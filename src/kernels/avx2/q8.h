@@ -13,8 +13,8 @@ struct Q8 {
   using I = __m256i;
   static constexpr int64_t kCodes = 32;  ///< Bytes of a vector.
   static constexpr int kOuts = 8;        ///< Outputs of a panel: the int32 lanes of a vector.
-  // 5 sums of integers, 5 of floats, weights and what dot needs use all 16 registers.
-  static constexpr int kTileRows = 5;
+  // 6 sums of integers, 6 of floats, weights as two vectors, those of x and a mask use all 16 registers.
+  static constexpr int kTileRows = 6;
   /// Rows of x from which a panel of weights is laid out for tiles first.
   static constexpr int64_t kPackRows = 3;
 
@@ -22,8 +22,8 @@ struct Q8 {
   static I load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
   static void store(void* to, I v) { _mm256_storeu_si256(static_cast<__m256i*>(to), v); }
   static I set_int(int value) { return _mm256_set1_epi32(value); }
-  /// Four codes of x in every lane.
-  static I broadcast_x(const int8_t* from) {
+  /// Four codes of x, or two words, in every lane.
+  static I broadcast_x(const void* from) {
     int codes;
     __builtin_memcpy(&codes, from, sizeof(codes));
     return _mm256_set1_epi32(codes);
@@ -74,6 +74,30 @@ struct Q8 {
   static I dot_broadcast(I sums, I codes, const int8_t* x) {
     return dot < kWide ? 8 : 4 > (sums, codes, broadcast_x(x));
   }
+
+  /// Whether panels of codes up to 255 meet x in 16 bits: two instructions for 16 products, which bytes of
+  /// that range need for 32 after two more that make their signs fit.
+  static constexpr bool kMultipliesWords = true;
+  /// The first and third codes of four, and the second and fourth, in 16 bits.
+  static I even_words(I codes) { return _mm256_and_si256(codes, _mm256_set1_epi16(255)); }
+  static I odd_words(I codes) { return _mm256_srli_epi16(codes, 8); }
+  /// sums + words * x with the same two words of x in every lane.
+  static I dot_words(I sums, I words, const int16_t* x) {
+    return in_order(_mm256_add_epi32(sums, _mm256_madd_epi16(words, broadcast_x(x))));
+  }
+  /// pairs + codes * x with the same four codes of x in every lane, summed two and two in 16 bits.
+  static I dot_pairs(I pairs, I codes, const int8_t* x) {
+    return in_order(_mm256_add_epi16(pairs, _mm256_maddubs_epi16(codes, broadcast_x(x))));
+  }
+  static I sums_of_pairs(I pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+  /// 32 codes in the order of Q8Rows::words.
+  static void widen(int16_t* words, const int8_t* codes) {
+    const I order =
+        _mm256_setr_epi64x(0x0706030205040100, 0x0f0e0b0a0d0c0908, 0x0706030205040100, 0x0f0e0b0a0d0c0908);
+    for (int idx = 0; idx < 32; idx += 16)
+      store(words + idx, _mm256_shuffle_epi8(_mm256_cvtepi8_epi16(load_128(codes + idx)), order));
+  }
+
   static I low_halves(I codes) { return _mm256_and_si256(codes, _mm256_set1_epi8(15)); }
   static I high_halves(I codes) { return low_halves(_mm256_srli_epi16(codes, 4)); }
 
@@ -142,6 +166,12 @@ struct Q8 {
   }
 
  private:
+  /// Integers may be added in any order, and GCC would add products to each other first, more of them than
+  /// there are registers (128 rows at half the speed).
+  static I in_order(I sums) {
+    asm("" : "+x"(sums));
+    return sums;
+  }
   static __m128i load_128(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
   static I halves(const uint8_t* codes) {
     const __m128i bytes = load_128(codes);

@@ -67,6 +67,23 @@ struct Vec {
   static I shift_right(I a, I n) { return _mm256_srlv_epi32(a, n); }
   static F to_float(I a) { return _mm256_cvtepi32_ps(a); }
 
+  /// From rows to columns, in place.
+  static void transpose(F (&v)[kLanes]) {
+    F pairs[8];
+    for (int i = 0; i < 8; i += 2) {
+      pairs[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
+      pairs[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 4; ++i) {
+      // Columns i and 4 + i of the first four rows, and of the last four.
+      const int pair = i / 2;
+      const F first = fours(pairs[pair], pairs[pair + 2], i % 2 != 0);
+      const F last = fours(pairs[pair + 4], pairs[pair + 6], i % 2 != 0);
+      v[i] = _mm256_permute2f128_ps(first, last, 0x20);
+      v[4 + i] = _mm256_permute2f128_ps(first, last, 0x31);
+    }
+  }
+
   /// One element in every lane.
   static F broadcast_f32(const void* from) { return set(read<float>(from)); }
   static F broadcast_bf16(const void* from) {
@@ -129,6 +146,10 @@ struct Vec {
   };
 
  private:
+  /// The low or high pairs of each half of a and b.
+  static F fours(F a, F b, bool high) {
+    return high ? _mm256_shuffle_ps(a, b, 0xee) : _mm256_shuffle_ps(a, b, 0x44);
+  }
   static __m128 sums_of(F a, F b, F c, F d) {
     const F ab = add(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
     const F cd = add(_mm256_permute2f128_ps(c, d, 0x20), _mm256_permute2f128_ps(c, d, 0x31));

@@ -10,6 +10,8 @@ struct Q8 : avx2::Q8 {
   // 6 sums of integers, 6 of floats, weights, their scales and what products need use all 16 registers.
   static constexpr int kTileRows = 6;
 
+  static constexpr bool kMultipliesWords = false;
+
   /// What dot takes off each code.
   template <int kBits>
   static constexpr int kShift = 0;

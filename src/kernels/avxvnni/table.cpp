@@ -5,6 +5,9 @@
 
 namespace lille::kernels::avxvnni {
 
-constinit const Q8Kernels kKernels = {.matmul = simd::matmul_q8<Q8>, .peak = simd::peak_q8<Q8>};
+constinit const Q8Kernels kKernels = {.words = false,
+                                      .quantize = simd::quantize_q8<Q8>,
+                                      .matmul = simd::matmul_q8<Q8>,
+                                      .peak = simd::peak_q8<Q8>};
 
 }  // namespace lille::kernels::avxvnni

@@ -15,6 +15,7 @@ constinit const KernelTable kTable = {
              .round = round_bf16,
              .matmul = matmul_bf16,
              .peak = nullptr},
+    .q8_words = false,
     .quantize_q8 = quantize_q8,
     .matmul_q8_scratch_floats = matmul_q8_scratch_floats,
     .matmul_q8 = matmul_q8,

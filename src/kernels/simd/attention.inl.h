@@ -116,15 +116,14 @@ inline void add_values(const BlockWeights<V>& block, const AttentionArgs& args, 
       acc[rep][idx] = V::mul(load_up_to<V>(out + rep * args.head_dim + idx * V::kLanes, n_lanes), rescale);
   }
   for (int64_t key_idx = 0; key_idx < n_keys; ++key_idx, value += row_bytes) {
-    F lanes[kVectors];
+    F weights[kReps];
     LILLE_UNROLL
-    for (int idx = 0; idx < kVectors; ++idx)
-      lanes[idx] = typename Cache::Columns(dim + idx * V::kLanes, n_lanes).load(value);
+    for (int rep = 0; rep < kReps; ++rep) weights[rep] = V::set(block.weights[rep][key_idx]);
     LILLE_UNROLL
-    for (int rep = 0; rep < kReps; ++rep) {
-      const F weight = V::set(block.weights[rep][key_idx]);
+    for (int idx = 0; idx < kVectors; ++idx) {
+      const F lanes = typename Cache::Columns(dim + idx * V::kLanes, n_lanes).load(value);
       LILLE_UNROLL
-      for (int idx = 0; idx < kVectors; ++idx) acc[rep][idx] = V::fma(weight, lanes[idx], acc[rep][idx]);
+      for (int rep = 0; rep < kReps; ++rep) acc[rep][idx] = V::fma(weights[rep], lanes, acc[rep][idx]);
     }
   }
   LILLE_UNROLL
@@ -139,12 +138,11 @@ inline void add_values(const BlockWeights<V>& block, const AttentionArgs& args, 
 template <typename V, typename Cache, int kReps>
 inline void add_all_values(const BlockWeights<V>& block, const AttentionArgs& args, int64_t rep_begin,
                            int64_t key_begin) {
-  // 6 x 4 accumulators, 4 values and 1 weight use 29 of 32 registers, where there are so many.
-  constexpr int kVectors = V::kTileRows >= 6 ? 4 : 1;
+  // 3 x 4 accumulators, 3 weights and a value use all 16 registers, 6 x 4 with 6 weights 31 of 32.
+  constexpr int kVectors = 4;
   int64_t dim = 0;
-  if constexpr (kVectors > 1)
-    for (; dim + kVectors * V::kLanes <= args.head_dim; dim += kVectors * V::kLanes)
-      add_values<V, Cache, kReps, kVectors>(block, args, rep_begin, key_begin, dim, V::kLanes);
+  for (; dim + kVectors * V::kLanes <= args.head_dim; dim += kVectors * V::kLanes)
+    add_values<V, Cache, kReps, kVectors>(block, args, rep_begin, key_begin, dim, V::kLanes);
   for (; dim < args.head_dim; dim += V::kLanes)
     add_values<V, Cache, kReps, 1>(block, args, rep_begin, key_begin, dim,
                                    min_of(V::kLanes, args.head_dim - dim));

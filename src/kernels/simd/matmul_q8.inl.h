@@ -33,6 +33,8 @@ void quantize_q8(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_s
     }
   }
   __builtin_memset(to.codes + n_in, 0, static_cast<size_t>(to.code_stride - n_in));
+  if constexpr (MultipliesWords<Q>)
+    for (int64_t col = 0; col < to.code_stride; col += kQ8Block) Q::widen(to.words + col, to.codes + col);
   const int64_t blocks_of_group = group_size / kQ8Block;
   for (int64_t block = 0; block < n_blocks;) {
     float sum = 0;
@@ -266,6 +268,10 @@ void lay_out(const Panel<Q, Codec>& panel) {
 template <typename Q, typename Codec>
 inline void multiply_panel(const Panel<Q, Codec>& panel) {
   constexpr bool kHasUnit = HasTileUnit<Q>;
+  constexpr TileForm kForm = kHasUnit && Codec::kOffset != 0 ? TileForm::kSigned
+                             : Codec::kBits == 8             ? TileForm::kWide
+                                                             : TileForm::kBytes;
+  constexpr int kShift = FourColumns<Q, kForm>::kShift;
   const int64_t n_rows = panel.args.n_rows;
   if constexpr (!kHasUnit) {
     if (n_rows < Q::kPackRows) {
@@ -283,12 +289,9 @@ inline void multiply_panel(const Panel<Q, Codec>& panel) {
                                .scale_kind = Codec::kScaleKind,
                                .n_in = panel.n_in,
                                .group_size = panel.group_size,
-                               .correction = kHasUnit ? 0 : Panel<Q, Codec>::kCorrection,
+                               .correction = kHasUnit ? 0 : kShift - Codec::kOffset,
                                .next = panel.next,
                                .next_bytes = Q::kOuts * panel.row_bytes};
-  constexpr TileForm kForm = kHasUnit && Codec::kOffset != 0 ? TileForm::kSigned
-                             : Codec::kBits == 8             ? TileForm::kWide
-                                                             : TileForm::kBytes;
   multiply_tiles<Q, kForm>(weights, panel.args.x, n_rows, panel.out(), panel.range.first);
 }
 
@@ -347,7 +350,8 @@ class PackedPanels {
   using I = typename Q::I;
   using Scales = Floats<V, kScaleKind>;
   static constexpr bool kWide = kForm == TileForm::kWide;
-  static constexpr int kCorrection = kWide ? Q::template kShift<8> : 0;
+  using Four = FourColumns<Q, kForm>;
+  static constexpr int kCorrection = Four::kShift;
   static constexpr int64_t kStep = 4 * kPackedOuts;
 
   const Byte* panel_of(int64_t first) const {
@@ -408,7 +412,7 @@ class PackedPanels {
     const int64_t block_stride = args_.x.block_stride;
     const float* x_scales = args_.x.scales;
     const int32_t* x_sums = args_.x.sums;
-    const int8_t* x_codes = args_.x.codes;
+    const typename Four::X* x_codes = Four::x_of(args_.x);
     typename V::F products = V::zero();
     typename V::F biases = V::zero();
     for (int64_t group = 0; group < n_groups_; ++group) {
@@ -429,7 +433,7 @@ class PackedPanels {
   }
 
   /// The products of a block of codes. Two sums, so that one need not wait for the other.
-  static I block_sum(const Byte* codes, const int8_t* x, int begin) {
+  static I block_sum(const Byte* codes, const typename Four::X* x, int begin) {
     I sums[2] = {Q::set_int(begin), Q::set_int(0)};
     LILLE_UNROLL
     for (int pair = 0; pair < 4; ++pair, x += 8) {
@@ -444,10 +448,10 @@ class PackedPanels {
         odd = Q::load(codes + kStep);
         codes += 2 * kStep;
       }
-      sums[0] = Q::template dot_broadcast<kWide>(sums[0], even, x);
-      sums[1] = Q::template dot_broadcast<kWide>(sums[1], odd, x + 4);
+      sums[0] = Four(even).dot(sums[0], x);
+      sums[1] = Four(odd).dot(sums[1], x + 4);
     }
-    return V::add_int(sums[0], sums[1]);
+    return V::add_int(Four::sums_of(sums[0]), Four::sums_of(sums[1]));
   }
 
   const MatmulQ8Args& args_;

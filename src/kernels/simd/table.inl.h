@@ -24,6 +24,7 @@ constexpr KernelTable make_table(std::string_view name, std::string_view require
                .round = round_bf16<V>,
                .matmul = matmul_bf16<V>,
                .peak = peak_f32<V>},
+      .q8_words = MultipliesWords<Q>,
       .quantize_q8 = quantize_q8<Q>,
       .matmul_q8_scratch_floats = matmul_q8_scratch_floats<Q>,
       .matmul_q8 = matmul_q8<Q>,

@@ -25,6 +25,61 @@ concept HasTileUnit = requires {
   Q::kLeastRows;
 };
 
+/// A Q whose panels of codes up to 255 are multiplied by Q8Rows::words, and whose halves of bytes are summed
+/// in 16 bits.
+template <typename Q>
+concept MultipliesWords = requires {
+  requires Q::kMultipliesWords;
+};
+
+/// The codes of four columns of a panel. X is what they meet. The sums of a block begin with integers of 32
+/// bits, or with zero where `dot` adds in 16 bits.
+template <typename Q, TileForm kForm>
+struct FourColumns {
+  using X = int8_t;
+  using I = typename Q::I;
+  static constexpr bool kWide = kForm == TileForm::kWide;
+  static constexpr int kShift = kWide ? Q::template kShift<8> : 0;  ///< What dot takes off each code.
+  I codes;
+
+  static const X* x_of(const Q8Rows& x) { return x.codes; }
+  explicit FourColumns(I of) : codes(of) {}
+  /// sums + codes * x, an output in each lane.
+  I dot(I sums, const X* x) const { return Q::template dot_broadcast<kWide>(sums, codes, x); }
+  /// What dot added up for a block, in 32 bits.
+  static I sums_of(I sums) { return sums; }
+};
+
+template <typename Q>
+requires MultipliesWords<Q>
+struct FourColumns<Q, TileForm::kWide> {
+  using X = int16_t;
+  using I = typename Q::I;
+  static constexpr int kShift = 0;
+  I even;
+  I odd;
+
+  static const X* x_of(const Q8Rows& x) { return x.words; }
+  explicit FourColumns(I of) : even(Q::even_words(of)), odd(Q::odd_words(of)) {}
+  I dot(I sums, const X* x) const { return Q::dot_words(Q::dot_words(sums, even, x), odd, x + 2); }
+  static I sums_of(I sums) { return sums; }
+};
+
+/// Codes below 16, whose products of a block fit 16 bits, two columns in each: 16 * 15 * 127 < 2^15.
+template <typename Q>
+requires MultipliesWords<Q>
+struct FourColumns<Q, TileForm::kNibbles> {
+  using X = int8_t;
+  using I = typename Q::I;
+  static constexpr int kShift = 0;
+  I codes;
+
+  static const X* x_of(const Q8Rows& x) { return x.codes; }
+  explicit FourColumns(I of) : codes(of) {}
+  I dot(I pairs, const X* x) const { return Q::dot_pairs(pairs, codes, x); }
+  static I sums_of(I pairs) { return Q::sums_of_pairs(pairs); }
+};
+
 /// A panel that is laid out: codes[group][four columns][output][four], with the scales and biases of each
 /// group.
 struct TileWeights {
@@ -102,12 +157,12 @@ inline void store_products(const TileOut& out, int64_t row_idx, int64_t first, t
 }
 
 /// The codes of four columns against those of kRows rows of x.
-template <typename Q, bool kWide, int kRows>
+template <typename Q, typename Four, int kRows>
 inline void dot_four(typename Q::I (&sums)[kRows], typename Q::I codes,
-                     const int8_t* const (&x)[(kRows + 2) / 3], int64_t x_stride) {
+                     const typename Four::X* const (&x)[(kRows + 2) / 3], int64_t x_stride) {
+  const Four four(codes);
   LILLE_UNROLL
-  for (int row = 0; row < kRows; ++row)
-    sums[row] = Q::template dot_broadcast<kWide>(sums[row], codes, x[row / 3] + row % 3 * x_stride);
+  for (int row = 0; row < kRows; ++row) sums[row] = four.dot(sums[row], x[row / 3] + row % 3 * x_stride);
 }
 
 /// kRows rows of x from row_idx on. kIsPlain: is_plain(weights).
@@ -116,12 +171,13 @@ void multiply_tile(const TileWeights& weights, TileAsk ask, const Q8Rows& x, int
                    const TileOut& out, int64_t first) {
   using V = typename Q::V;
   using I = typename Q::I;
-  constexpr bool kWide = kForm == TileForm::kWide;
+  using Four = FourColumns<Q, kForm>;
   const int64_t n_groups = weights.n_in / weights.group_size;
   // Three rows from one address: a processor has too few registers for an address each.
-  const int8_t* x_rows[(kRows + 2) / 3];
+  const typename Four::X* x_rows[(kRows + 2) / 3];
   LILLE_UNROLL
-  for (int idx = 0; idx < (kRows + 2) / 3; ++idx) x_rows[idx] = x.codes + (row_idx + 3 * idx) * x.code_stride;
+  for (int idx = 0; idx < (kRows + 2) / 3; ++idx)
+    x_rows[idx] = Four::x_of(x) + (row_idx + 3 * idx) * x.code_stride;
   // The compiler would else make an address for every row and column of a tile, more than there are
   // registers, and keep them in memory (12 rows against a panel: 219 GOP/s instead of 249).
   int64_t x_stride = x.code_stride;
@@ -162,7 +218,7 @@ void multiply_tile(const TileWeights& weights, TileAsk ask, const Q8Rows& x, int
           } else {
             codes += weights.code_step;
           }
-          dot_four<Q, kWide, kRows>(sums, four_codes, x_rows, x_stride);
+          dot_four<Q, Four, kRows>(sums, four_codes, x_rows, x_stride);
           LILLE_UNROLL
           for (int idx = 0; idx < (kRows + 2) / 3; ++idx) {
             x_rows[idx] += 4;
@@ -171,8 +227,8 @@ void multiply_tile(const TileWeights& weights, TileAsk ask, const Q8Rows& x, int
         }
         LILLE_UNROLL
         for (int row = 0; row < kRows; ++row)
-          products[row] =
-              V::fma(V::to_float(sums[row]), V::mul(weight_scales, V::set(x_scales[row])), products[row]);
+          products[row] = V::fma(V::to_float(Four::sums_of(sums[row])),
+                                 V::mul(weight_scales, V::set(x_scales[row])), products[row]);
         x_scales += x.block_stride;
         x_sums += x.block_stride;
       }
