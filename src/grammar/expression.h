@@ -15,17 +15,26 @@ struct CharacterRange {
 
 /// What a rule of a grammar stands for: a tree of texts, characters and other rules.
 struct Expression {
-  enum class Kind { kBytes, kCharacters, kSequence, kChoice, kRepeat, kRule };
+  enum class Kind { kBytes, kCharacters, kSequence, kChoice, kRepeat, kRule, kGraph };
+  /// One part of a graph leads from one of its states to another.
+  struct Step {
+    uint32_t from = 0;
+    uint32_t to = 0;
+  };
   /// No upper bound of a repetition.
   static constexpr uint32_t kUnbounded = std::numeric_limits<uint32_t>::max();
+  /// The state of a graph in which it ends and which no step leaves; it begins in state 0.
+  static constexpr uint32_t kGraphEnd = 1;
 
   Kind kind = Kind::kSequence;           ///< An empty sequence is the empty text.
   std::string bytes = {};                ///< kBytes: exactly these.
   std::vector<CharacterRange> ranges{};  ///< kCharacters: one of any of these, apart and in ascending order.
-  std::vector<Expression> parts = {};    ///< kSequence, kChoice: in order; kRepeat: the one that is repeated.
-  uint32_t min = 0;                      ///< kRepeat.
-  uint32_t max = 0;                      ///< kRepeat: at least `min`, or kUnbounded.
-  uint32_t rule = 0;                     ///< kRule: its number.
+  std::vector<Expression> parts =
+      {};  ///< kSequence, kChoice: in order; kRepeat: the one that is repeated; kGraph: one for each step.
+  uint32_t min = 0;              ///< kRepeat.
+  uint32_t max = 0;              ///< kRepeat: at least `min`, or kUnbounded.
+  uint32_t rule = 0;             ///< kRule: its number.
+  std::vector<Step> steps = {};  ///< kGraph: the parts along any way from its beginning to its end.
 };
 
 /// Exactly these bytes.

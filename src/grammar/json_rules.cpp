@@ -1,11 +1,17 @@
 #include "grammar/json_rules.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
 #include <utility>
+
+#include "grammar/number_range.h"
 
 namespace lille {
 namespace {
 
-constexpr uint32_t kMaxDigits = 16;
 constexpr uint32_t kMaxExponentDigits = 2;
 
 Expression digits(uint32_t min, uint32_t max) { return repeat_of(characters_of({{'0', '9'}}), min, max); }
@@ -25,6 +31,17 @@ Expression code_points() {
        sequence_of({d, characters_of({{'0', '7'}}), hex_digits(2)}),
        sequence_of({d, std::move(high), hex_digits(2), bytes_of("\\u"), d, std::move(low), hex_digits(2)})});
 }
+
+// The form of a character that may not stand in a text as itself. Source: RFC 8259, 7.
+std::string escape_of(uint32_t character) {
+  constexpr std::string_view kCharacters = "\"\\\b\f\n\r\t";
+  constexpr std::string_view kLetters = "\"\\bfnrt";
+  const std::size_t idx = kCharacters.find(static_cast<char>(character));
+  return idx == std::string_view::npos ? fmt::format("\\u{:04x}", character)
+                                       : fmt::format("\\{}", kLetters[idx]);
+}
+
+const std::vector<CharacterRange> kEscaped = {{0, 0x1f}, {'"', '"'}, {'\\', '\\'}};
 
 }  // namespace
 
@@ -49,8 +66,8 @@ Expression JsonRules::make_character() {
                                                 {'r', 'r'},
                                                 {'t', 't'}}),
                                  sequence_of({bytes_of("u"), code_points()})});
-  return choice_of({characters_of(complement_of({{0, 0x1f}, {'"', '"'}, {'\\', '\\'}})),
-                    sequence_of({bytes_of("\\"), std::move(escape)})});
+  return choice_of(
+      {characters_of(complement_of(kEscaped)), sequence_of({bytes_of("\\"), std::move(escape)})});
 }
 
 Expression JsonRules::text(uint32_t min, uint32_t max) {
@@ -58,16 +75,51 @@ Expression JsonRules::text(uint32_t min, uint32_t max) {
   return sequence_of({bytes_of("\""), repeat_of(std::move(character), min, max), bytes_of("\"")});
 }
 
+Expression JsonRules::text_of(const Automaton& texts) {
+  const auto written = [this](std::vector<CharacterRange> ranges) {
+    return written_characters(std::move(ranges));
+  };
+  return sequence_of({bytes_of("\""), expression_of(texts, written), bytes_of("\"")});
+}
+
+Expression JsonRules::written_characters(std::vector<CharacterRange> ranges) {
+  std::vector<CharacterRange> plain;
+  std::vector<Expression> forms;
+  std::vector<uint32_t> key;
+  for (const CharacterRange& range : ranges) {
+    key.insert(key.end(), {range.first, range.last});
+    uint32_t next = range.first;
+    for (const CharacterRange& escaped : kEscaped) {
+      if (escaped.last < next || escaped.first > range.last) continue;
+      if (escaped.first > next) plain.push_back({next, escaped.first - 1});
+      next = std::max(next, escaped.first);
+      for (; next <= std::min(range.last, escaped.last); ++next) forms.push_back(bytes_of(escape_of(next)));
+    }
+    if (next <= range.last) plain.push_back({next, range.last});
+  }
+  Expression characters = characters_of(std::move(plain));
+  const bool is_ascii = characters.ranges.empty() || characters.ranges.back().last < 0x80;
+  if (forms.empty() && is_ascii) return characters;
+  // A rule: the same characters stand in many places.
+  const auto [known, is_new] = written_.try_emplace(std::move(key), 0);
+  if (is_new) {
+    known->second = rules_.add("characters");
+    if (!characters.ranges.empty()) forms.push_back(std::move(characters));
+    rules_.rules[known->second] = choice_of(std::move(forms));
+  }
+  return rule_of(known->second);
+}
+
 Expression JsonRules::make_integer() {
-  return sequence_of(
-      {optional_of(bytes_of("-")),
-       choice_of({bytes_of("0"), sequence_of({characters_of({{'1', '9'}}), digits(0, kMaxDigits - 1)})})});
+  return sequence_of({optional_of(bytes_of("-")),
+                      choice_of({bytes_of("0"), sequence_of({characters_of({{'1', '9'}}),
+                                                             digits(0, kMaxWrittenDigits - 1)})})});
 }
 
 Expression JsonRules::integer() { return rule(integer_, "integer", &JsonRules::make_integer); }
 
 Expression JsonRules::number() {
-  Expression fraction = sequence_of({bytes_of("."), digits(1, kMaxDigits)});
+  Expression fraction = sequence_of({bytes_of("."), digits(1, kMaxWrittenDigits)});
   Expression exponent =
       sequence_of({characters_of({{'e', 'e'}, {'E', 'E'}}),
                    optional_of(characters_of({{'+', '+'}, {'-', '-'}})), digits(1, kMaxExponentDigits)});

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
+#include "grammar/automaton.h"
 #include "grammar/expression.h"
 
 namespace lille {
@@ -17,6 +20,10 @@ class JsonRules {
 
   /// A text of `min` to `max` characters, or Expression::kUnbounded.
   Expression text(uint32_t min = 0, uint32_t max = Expression::kUnbounded);
+  /// A text of the automaton. Each character is written in one form: as itself, or as the shortest escape
+  /// where JSON asks for one.
+  /// @param texts  has one.
+  Expression text_of(const Automaton& texts);
   /// A whole number of at most 16 digits.
   Expression integer();
   /// A number of at most 16 digits before and after the point and an exponent of at most 2.
@@ -35,6 +42,7 @@ class JsonRules {
 
  private:
   Expression rule(std::optional<uint32_t>& number, const char* name, Expression (JsonRules::*make)());
+  Expression written_characters(std::vector<CharacterRange> ranges);
   Expression make_character();
   Expression make_integer();
   Expression make_value();
@@ -43,6 +51,7 @@ class JsonRules {
 
   RuleSet& rules_;
   std::optional<uint32_t> character_;
+  std::map<std::vector<uint32_t>, uint32_t> written_;  // by first and last characters
   std::optional<uint32_t> integer_;
   std::optional<uint32_t> value_;
   std::optional<uint32_t> object_;

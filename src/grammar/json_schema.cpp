@@ -8,54 +8,29 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
 #include "base/text.h"
+#include "grammar/automaton.h"
 #include "grammar/compiled_grammar.h"
+#include "grammar/decimal.h"
 #include "grammar/grammar_text.h"
-#include "grammar/integer_range.h"
 #include "grammar/json_rules.h"
+#include "grammar/number_range.h"
+#include "grammar/number_texts.h"
+#include "grammar/ordered_json.h"
+#include "grammar/pattern_automaton.h"
+#include "grammar/string_format.h"
 #include "io/json.h"
 
 namespace lille {
 namespace {
 
-// The names of an object in their order, each found by a search of its own: nlohmann::ordered_map looks at
-// one after the other, which for the names of a whole schema takes the square of their number. Nothing is
-// erased.
-template <typename Key, typename Value, typename Less, typename Allocator>
-class OrderedMap : public nlohmann::ordered_map<Key, Value, Less, Allocator> {
-  using Base = nlohmann::ordered_map<Key, Value, Less, Allocator>;
-
- public:
-  using typename Base::const_iterator;
-  using typename Base::iterator;
-
-  std::pair<iterator, bool> emplace(const Key& key, Value&& value) {
-    const bool is_new = indices_.try_emplace(key, this->size()).second;
-    if (is_new) this->emplace_back(key, std::move(value));
-    return {find(key), is_new};
-  }
-  Value& operator[](const Key& key) { return emplace(key, Value()).first->second; }
-  const_iterator find(std::string_view key) const { return this->begin() + index_of(key); }
-  iterator find(std::string_view key) { return this->begin() + index_of(key); }
-  std::size_t count(std::string_view key) const { return indices_.contains(key) ? 1 : 0; }
-
- private:
-  // That of the end if there is no such name.
-  std::ptrdiff_t index_of(std::string_view key) const {
-    const auto found = indices_.find(key);
-    return static_cast<std::ptrdiff_t>(found == indices_.end() ? this->size() : found->second);
-  }
-
-  // Sorted and not hashed: whoever writes the names cannot make them collide.
-  std::map<Key, std::size_t, std::less<>> indices_;
-};
-
-using Json = nlohmann::basic_json<OrderedMap>;
+using Json = OrderedJson;
 using Keywords = std::vector<std::string_view>;
 
 // Say nothing of which documents are allowed.
@@ -70,9 +45,9 @@ struct TypeName {
 const std::array<TypeName, 7> kTypes = {{
     {"object", {"properties", "required", "additionalProperties"}},
     {"array", {"items", "minItems", "maxItems"}},
-    {"string", {"minLength", "maxLength"}},
-    {"number", {}},
-    {"integer", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}},
+    {"string", {"minLength", "maxLength", "pattern", "format"}},
+    {"number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}},
+    {"integer", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}},
     {"boolean", {}},
     {"null", {}},
 }};
@@ -99,7 +74,9 @@ std::string written(const Json& value) { return value.dump(); }
 
 class SchemaReader {
  public:
-  SchemaReader(const Json& root, std::string_view where) : root_(root), where_(where), json_(rules_) {
+  /// @param text  of the root.
+  SchemaReader(const Json& root, std::string_view text, std::string_view where)
+      : root_(root), where_(where), number_texts_(number_texts(root, text)), json_(rules_) {
     rules_.where = where;
   }
 
@@ -234,7 +211,7 @@ class SchemaReader {
     const std::vector<std::string_view> names = read_type_names(schema["type"], child(path, "type"));
     Keywords known = {"type"};
     for (const TypeName& type : kTypes) {
-      // Bounds of an integer would hold for every number, which is never bounded.
+      // A number may be whole, and has the same keywords.
       if (!has(names, type.name) || (type.name == "integer" && has(names, "number"))) continue;
       known.insert(known.end(), type.keywords.begin(), type.keywords.end());
     }
@@ -247,12 +224,31 @@ class SchemaReader {
   Expression read_type(std::string_view name, const Json& schema, const std::string& path) {
     if (name == "object") return read_object(schema, path);
     if (name == "array") return read_array(schema, path);
-    if (name == "integer") return read_integer(schema, path);
-    if (name == "number") return json_.number();
+    if (name == "integer" || name == "number") return read_number(schema, path, name == "integer");
     if (name == "boolean") return json_.boolean();
     if (name == "null") return json_.null();
+    return read_string(schema, path);
+  }
+
+  Expression read_string(const Json& schema, const std::string& path) {
     const auto [min, max] = read_counts(schema, path, "minLength", "maxLength");
-    return json_.text(min, max);
+    const std::optional<std::string> format = read_text(schema, path, "format");
+    const std::optional<std::string> pattern = read_text(schema, path, "pattern");
+    if (!format && !pattern) return json_.text(min, max);
+    const std::span<const std::string_view> formats = string_formats();
+    if (format && std::ranges::find(formats, *format) == formats.end())
+      refuse(child(path, "format"), fmt::format("one of {}", fmt::join(formats, ", ")),
+             described(schema["format"]));
+    const std::string key = fmt::format("{} {} {} {}", min, max, format.value_or(""), pattern.value_or(""));
+    return shared(key, path,
+                  [&, min = min, max = max] { return string_expression(format, pattern, path, min, max); });
+  }
+
+  std::optional<std::string> read_text(const Json& schema, const std::string& path, const char* name) {
+    const auto found = schema.find(name);
+    if (found == schema.end()) return std::nullopt;
+    if (!found->is_string()) refuse(child(path, name), "a text", described(*found));
+    return found->get<std::string>();
   }
 
   std::pair<uint32_t, uint32_t> read_counts(const Json& schema, const std::string& path, const char* min_name,
@@ -272,6 +268,31 @@ class SchemaReader {
     return {min, max};
   }
 
+  Expression string_expression(const std::optional<std::string>& format,
+                               const std::optional<std::string>& pattern, const std::string& path,
+                               uint32_t min, uint32_t max) {
+    std::optional<Automaton> texts;
+    const auto narrow = [&](Automaton further) {
+      texts = texts ? intersection(*texts, further, work_) : std::move(further);
+      if (texts->states.empty()) refuse(work_.where, "what some text fulfils", "what none does");
+    };
+    if (format) {
+      work_.where = child(path, "format");
+      narrow(format_automaton(*format, work_));
+    }
+    if (pattern) {
+      work_.where = child(path, "pattern");
+      narrow(pattern_automaton(*pattern, work_));
+    }
+    work_.where = path;
+    // Bounds that hold without being said would only make more states.
+    const TextLengths lengths = lengths_of(*texts);
+    if (min <= lengths.min) min = 0;
+    if (max >= lengths.max) max = Expression::kUnbounded;
+    if (min > 0 || max != Expression::kUnbounded) narrow(texts_of_length(min, max, work_));
+    return json_.text_of(*texts);
+  }
+
   Expression read_array(const Json& schema, const std::string& path) {
     const auto [min, max] = read_counts(schema, path, "minItems", "maxItems");
     Expression item =
@@ -282,28 +303,72 @@ class SchemaReader {
     return json_.array_of(rule_of(number), min, max);
   }
 
-  Expression read_integer(const Json& schema, const std::string& path) {
-    std::optional<int64_t> min;
-    std::optional<int64_t> max;
+  Expression read_number(const Json& schema, const std::string& path, bool is_integer) {
+    NumberRange range;
+    range.is_integer = is_integer;
+    std::string key = is_integer ? "integer" : "number";
     for (const char* name : {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"}) {
       const auto found = schema.find(name);
       if (found == schema.end()) continue;
-      if (!found->is_number_integer() ||
-          std::abs(found->get<double>()) > static_cast<double>(kMaxWrittenInteger))
-        refuse(child(path, name), "a whole number of at most 16 digits", described(*found));
       const std::string_view keyword = name;
-      const int64_t excluded = keyword.starts_with("exclusive") ? 1 : 0;
-      const auto bound = found->get<int64_t>();
-      if (keyword.ends_with("inimum"))
-        min = std::max(min.value_or(-kMaxWrittenInteger), bound + excluded);
-      else
-        max = std::min(max.value_or(kMaxWrittenInteger), bound - excluded);
+      range.bounds.push_back({read_decimal(*found, child(path, name)), keyword.ends_with("inimum"),
+                              keyword.starts_with("exclusive")});
+      key += fmt::format(" {} {}", name, text_of(*found));
     }
-    if (!min && !max) return json_.integer();
-    const int64_t first = min.value_or(-kMaxWrittenInteger);
-    const int64_t last = max.value_or(kMaxWrittenInteger);
-    if (first > last) refuse(path, "bounds that a whole number is between", "none");
-    return integers_between(std::max(first, -kMaxWrittenInteger), std::min(last, kMaxWrittenInteger));
+    if (const auto found = schema.find("multipleOf"); found != schema.end()) {
+      const std::string at = child(path, "multipleOf");
+      range.multiple = multiple_of(read_decimal(*found, at));
+      if (!range.multiple)
+        refuse(at,
+               fmt::format("a number above 0 whose digits without the point are at most {}, {} behind it",
+                           NumberRange::kMaxMultiple, NumberRange::kMaxMultiplePlaces),
+               described(*found));
+      key += fmt::format(" multipleOf {}", text_of(*found));
+    }
+    if (range.bounds.empty() && !range.multiple) return is_integer ? json_.integer() : json_.number();
+    return shared(key, path, [&] { return number_expression(range, path); });
+  }
+
+  Expression number_expression(const NumberRange& range, const std::string& path) {
+    work_.where = path;
+    const Automaton numbers = numbers_in(range, work_);
+    if (numbers.states.empty())
+      refuse(path,
+             fmt::format("bounds that a {}number of at most {} digits is between{}",
+                         range.is_integer ? "whole " : "", kMaxWrittenDigits,
+                         range.multiple ? ", and a multiple" : ""),
+             "none");
+    return expression_of(numbers, characters_of);
+  }
+
+  // As it stands in the schema.
+  std::string text_of(const Json& number) const {
+    const auto written = number_texts_.find(&number);
+    return written == number_texts_.end() ? number.dump() : written->second;
+  }
+
+  Decimal read_decimal(const Json& value, const std::string& path) const {
+    if (!value.is_number()) refuse(path, "a number", described(value));
+    const std::string text = text_of(value);
+    std::optional<Decimal> decimal = parse_decimal(text);
+    if (!decimal)
+      refuse(
+          path,
+          fmt::format("a number whose first digit is at most {} places from the point", Decimal::kMaxPlaces),
+          printable(text, 40));
+    return std::move(*decimal);
+  }
+
+  // What is said twice is made once.
+  Expression shared(const std::string& key, const std::string& path,
+                    const std::function<Expression()>& make) {
+    const auto [known, is_new] = shared_.try_emplace(key, 0);
+    if (is_new) {
+      Expression expression = make();
+      known->second = rules_.add(path);
+      rules_.rules[known->second] = std::move(expression);
+    }
+    return rule_of(known->second);
   }
 
   Expression read_object(const Json& schema, const std::string& path) {
@@ -364,8 +429,11 @@ class SchemaReader {
 
   const Json& root_;
   std::string_view where_;
+  std::map<const Json*, std::string> number_texts_;
   RuleSet rules_;
   JsonRules json_;
+  AutomatonWork work_;
+  std::map<std::string, uint32_t> shared_;  // the rules of texts and numbers, by what they are held to
   std::map<const Json*, uint32_t> numbers_;
   std::deque<Waiting> waiting_;
 };
@@ -381,7 +449,7 @@ RuleSet parse_json_schema(std::string_view text, std::string_view where) {
     raise(ErrorCode::kInvalidArgument, "{}", error.what());
   }
   const Json root = Json::parse(text);
-  return SchemaReader(root, where).read();
+  return SchemaReader(root, text, where).read();
 }
 
 }  // namespace lille

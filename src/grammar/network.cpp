@@ -73,6 +73,8 @@ uint32_t GrammarNetwork::lay(const Expression& expression, uint32_t from) {
       return from;
     case Kind::kChoice:
       return lay_choice(expression.parts, from);
+    case Kind::kGraph:
+      return lay_graph(expression, from);
     case Kind::kRule:
       break;
   }
@@ -193,6 +195,30 @@ uint32_t GrammarNetwork::lay_repeat(const Expression& expression, uint32_t from)
   nodes_[from].empties.push_back(join);
   mark_alike(before_max);
   return join;
+}
+
+uint32_t GrammarNetwork::lay_graph(const Expression& expression, uint32_t from) {
+  std::vector<uint32_t> states = {add_node(), add_node()};
+  nodes_[from].empties.push_back(states.front());
+  for (std::size_t idx = 0; idx < expression.steps.size(); ++idx) {
+    const Expression::Step& step = expression.steps[idx];
+    while (states.size() <= std::max(step.from, step.to)) states.push_back(add_node());
+    lay_step(expression.parts[idx], states[step.from], states[step.to]);
+  }
+  return states[Expression::kGraphEnd];
+}
+
+// What is one step of the matcher takes no position of its own.
+void GrammarNetwork::lay_step(const Expression& part, uint32_t from, uint32_t to) {
+  const auto is_ascii = [](const CharacterRange& range) { return range.last < 0x80; };
+  if (part.kind == Expression::Kind::kRule) {
+    nodes_[from].rules.push_back({part.rule, to});
+  } else if (part.kind == Expression::Kind::kCharacters && std::ranges::all_of(part.ranges, is_ascii)) {
+    for (const CharacterRange& range : part.ranges)
+      nodes_[from].bytes.push_back({static_cast<uint8_t>(range.first), static_cast<uint8_t>(range.last), to});
+  } else {
+    nodes_[lay(part, from)].empties.push_back(to);
+  }
 }
 
 void GrammarNetwork::mark_alike(const std::vector<uint32_t>& nodes) {

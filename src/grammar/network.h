@@ -50,6 +50,8 @@ class GrammarNetwork {
   void lay_texts(std::vector<std::string_view> texts, uint32_t from, uint32_t to);
   uint32_t lay_characters(const std::vector<CharacterRange>& ranges, uint32_t from);
   uint32_t lay_repeat(const Expression& expression, uint32_t from);
+  uint32_t lay_graph(const Expression& expression, uint32_t from);
+  void lay_step(const Expression& part, uint32_t from, uint32_t to);
   void mark_alike(const std::vector<uint32_t>& nodes);
 
   std::string where_;  // as messages call the rules

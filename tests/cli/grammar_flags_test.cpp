@@ -52,10 +52,10 @@ TEST_F(GrammarFlags, RefusalsNameTheFlagOrThePlace) {
   expect_refused("--grammar", "root ::= x",
                  "--grammar " + file + ": grammar: line 1: expected a rule that is defined, got x");
   expect_refused("--grammar", "", "--grammar: expected a text in ");
-  expect_refused("--json-schema", R"({"type":"string","pattern":"a"})",
-                 "--json-schema " + file + ": json_schema.pattern: not understood");
-  expect_refused("--json-schema", R"({"$ref":"#/$defs/a","$defs":{"a":{"type":"string","pattern":"a"}}})",
-                 "--json-schema " + file + ": json_schema.$defs.a.pattern: not understood");
+  expect_refused("--json-schema", R"({"type":"string","pattern":"a\\b"})",
+                 "--json-schema " + file + ": json_schema.pattern: character 2: bounds of words are not");
+  expect_refused("--json-schema", R"({"$ref":"#/$defs/a","$defs":{"a":{"type":"array","uniqueItems":true}}})",
+                 "--json-schema " + file + ": json_schema.$defs.a.uniqueItems: not understood");
   expect_refused("--json-schema", "{", "--json-schema " + file + ": json_schema: expected JSON");
   std::vector<std::string> both = arguments("--grammar", "root ::= \"a\"");
   both.insert(both.end(), {"--json-schema", folder_.write("schema", "{}").string()});

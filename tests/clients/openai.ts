@@ -140,21 +140,25 @@ await step('stop', async () => {
 });
 
 await step('structured output', async () => {
-  const Pet = z.object({ kind: z.enum(['cat', 'dog']), age: z.number().int(), name: z.nullable(z.string().max(8)) });
+  const Pet = z.object({ kind: z.enum(['cat', 'dog']), age: z.number().int(), name: z.nullable(z.string().max(8)),
+    tag: z.string().regex(/^[A-Z]{2}-\d{3}$/), day: z.iso.date(), weight: z.number().min(0.5).max(9.5), mail: z.email() });
   for (const seed of [1, 2, 3]) {
     const reply = await client.chat.completions.parse({
       model,
       ...kChat,
       seed,
-      max_tokens: 120,
+      max_tokens: 200,
       temperature: 1.3,
       response_format: zodResponseFormat(Pet, 'pet'),
     });
     const choice = reply.choices[0]!;
     assert.equal(choice.finish_reason, 'stop');
-    const { kind, age }: z.infer<typeof Pet> = choice.message.parsed!;
+    const { kind, age, tag, day, weight, mail }: z.infer<typeof Pet> = choice.message.parsed!;
     assert.ok(['cat', 'dog'].includes(kind) && Number.isInteger(age));
-    assert.deepEqual(Object.keys(choice.message.parsed!), ['kind', 'age', 'name']);
+    assert.match(tag, /^[A-Z]{2}-\d{3}$/);
+    assert.ok(!Number.isNaN(Date.parse(day)) && weight >= 0.5 && weight <= 9.5);
+    assert.ok(z.email().safeParse(mail).success && z.iso.date().safeParse(day).success);
+    assert.deepEqual(Object.keys(choice.message.parsed!), ['kind', 'age', 'name', 'tag', 'day', 'weight', 'mail']);
   }
   const object = await client.chat.completions.create({
     model,
@@ -165,7 +169,7 @@ await step('structured output', async () => {
   const refused = client.chat.completions.create({
     model,
     ...kChat,
-    response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { type: 'string', pattern: 'a' } } },
+    response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { type: 'string', pattern: '(?=a)' } } },
   });
   await assert.rejects(refused, (error) => {
     assert.ok(error instanceof OpenAI.BadRequestError);

@@ -126,6 +126,16 @@ const char* const kSchemas[] = {
     R"({"type":"object"})",
     R"({"type":"string","minLength":3,"maxLength":8,"description":"short"})",
     R"({"type":"number"})",
+    R"({"type":"object","properties":{"id":{"type":"string","pattern":"^[A-Z]{2}-\\d{3,5}$"},
+        "when":{"type":"string","format":"date-time"},"price":{"type":"number","minimum":0,"exclusiveMaximum":100,"multipleOf":0.01},
+        "seats":{"type":"integer","minimum":-7.5,"maximum":1e3,"multipleOf":5}},
+        "required":["id","when","price","seats"],"additionalProperties":false})",
+    R"({"type":"array","minItems":1,"maxItems":9,"items":{"anyOf":[{"type":"string","format":"ipv6"},
+        {"type":"string","format":"hostname","maxLength":12},{"type":"string","format":"email","maxLength":20},
+        {"type":"string","format":"uuid"},{"type":"string","format":"ipv4"},{"type":"string","format":"duration"},
+        {"type":"string","format":"time"},{"type":"string","format":"date","pattern":"^20"}]}})",
+    R"({"type":"string","pattern":"[\"\\\\\n].*[aeiou]","minLength":4,"maxLength":12})",
+    R"({"type":"number","exclusiveMinimum":-0.5,"maximum":12.25})",
 };
 
 // Draws as a model without any sense would: any token that is left, most often a short one.
@@ -155,7 +165,7 @@ TEST(GrammarProcessor, WhatIsDrawnAtRandomFulfilsTheSchema) {
     const Grammar grammar = Grammar::from_json_schema(schema);
     const test::SchemaValidator validator(schema);
     for (uint32_t seed = 0; seed < 12; ++seed) {
-      const std::optional<std::string> text = random_answer(grammar, seed, 80);
+      const std::optional<std::string> text = random_answer(grammar, seed, 120);
       if (!text) continue;
       ++n_whole;
       ASSERT_TRUE(nlohmann::json::accept(*text)) << *text;
@@ -173,6 +183,16 @@ TEST(SchemaValidator, TellsDocumentsApart) {
        {R"({"name":"","age":121,"tags":[]})", R"({"name":"","age":1})", R"({"name":1,"age":1,"tags":[]})",
         R"({"name":"","age":1,"tags":["123456"]})", R"({"name":"","age":1,"tags":[],"x":1})", "[]"})
     EXPECT_FALSE(validator.fulfils(json::parse(text))) << text;
+  const test::SchemaValidator ticket(kSchemas[7]);
+  EXPECT_TRUE(ticket.fulfils(
+      json::parse(R"({"id":"AB-123","when":"2024-02-29T12:00:00Z","price":99.99,"seats":-5})")));
+  for (const char* text : {R"({"id":"AB-12","when":"2024-02-29T12:00:00Z","price":0,"seats":0})",
+                           R"({"id":"AB-123","when":"2023-02-29T12:00:00Z","price":0,"seats":0})",
+                           R"({"id":"AB-123","when":"2024-02-29T12:00:00Z","price":100,"seats":0})",
+                           R"({"id":"AB-123","when":"2024-02-29T12:00:00Z","price":0.001,"seats":0})",
+                           R"({"id":"AB-123","when":"2024-02-29T12:00:00Z","price":0,"seats":-10})",
+                           R"({"id":"AB-123","when":"2024-02-29T12:00:00Z","price":0,"seats":3})"})
+    EXPECT_FALSE(ticket.fulfils(json::parse(text))) << text;
 }
 
 class GrammarAnswers : public ::testing::Test {

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/utf8.h"
+#include "grammar/format_checks.h"
+#include "grammar/pcre.h"
 
 namespace lille::test {
 
@@ -49,9 +52,24 @@ class SchemaValidator {
     if (name == "maxItems") return !value.is_array() || value.size() <= said.get<std::size_t>();
     if (name == "minLength") return !value.is_string() || n_characters(value) >= said.get<std::size_t>();
     if (name == "maxLength") return !value.is_string() || n_characters(value) <= said.get<std::size_t>();
+    if (name == "pattern")
+      return !value.is_string() || Pcre(said.get<std::string>()).is_found_in(value.get<std::string>());
+    if (name == "format")
+      return !value.is_string() || is_of_format(value.get<std::string>(), said.get<std::string>());
+    return fulfils_limit(value, name, said);
+  }
+
+  static bool fulfils_limit(const json& value, const std::string& name, const json& said) {
     if (name == "minimum") return !value.is_number() || value >= said;
     if (name == "maximum") return !value.is_number() || value <= said;
-    return false;
+    if (name == "exclusiveMinimum") return !value.is_number() || value > said;
+    if (name == "exclusiveMaximum") return !value.is_number() || value < said;
+    if (name != "multipleOf") return false;
+    if (!value.is_number()) return true;
+    // Both were rounded, as was the quotient.
+    const double times = value.get<double>() / said.get<double>();
+    return std::abs(times - std::round(times)) <=
+           4 * std::numeric_limits<double>::epsilon() * std::abs(times);
   }
 
   bool fulfils_members(const json& value, const json& schema) const {

@@ -4,7 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <nlohmann/json.hpp>
+#include <random>
 
+#include "grammar/pcre.h"
+#include "grammar/utf8_ranges.h"
 #include "lille/grammar.h"
 #include "support.h"
 
@@ -48,6 +52,57 @@ TEST(JsonSchema, AllowsWhatItSays) {
        {"1", "9", "10", "12"},
        {"0", "13", "-1", "1.5", "1e0"}},
       {R"({"type":"integer","exclusiveMinimum":-3})", {"-2", "0", "99999"}, {"-3", "-10"}},
+      {R"({"type":"integer","minimum":1.5,"maximum":3.999})", {"2", "3"}, {"1", "4", "2.0"}},
+      {R"({"type":"integer","minimum":-9223372036854775808,"maximum":18446744073709551616})",
+       {"9999999999999999", "-9999999999999999", "0"},
+       {"10000000000000000", "-0"}},
+      {R"({"type":"integer","multipleOf":7,"minimum":10,"exclusiveMaximum":28})",
+       {"14", "21"},
+       {"7", "28", "15"}},
+      {R"({"type":"integer","multipleOf":1.5})", {"3", "-6", "0"}, {"1", "2", "1.5"}},
+      {R"({"type":"number","minimum":-0.5,"exclusiveMaximum":1e-3})",
+       {"-0.5", "-0.500", "0", "0.0009999999999999", "-0.4999"},
+       {"0.001", "-0.51", "0.0010", "1", "-1", "1e-4", "-0"}},
+      {R"({"type":"number","exclusiveMinimum":0.1234567890123456789,"maximum":0.1234567890123457})",
+       {"0.1234567890123457"},
+       {"0.1234567890123456", "0.1234567890123458", "0"}},
+      {R"({"type":"number","multipleOf":0.01,"minimum":0})",
+       {"0.01", "19.99", "3", "2.50", "0.0"},
+       {"0.001", "-1.00", "1.005", "2.500"}},
+      {R"({"type":"number","multipleOf":2.5})",
+       {"2.5", "-5", "10.0", "1000000000000000"},
+       {"1", "2.6", "0.5", "10.00"}},
+      {R"({"type":["integer","number","null"],"minimum":2,"maximum":3})",
+       {"2", "2.5", "3.0", "null"},
+       {"1", "3.1"}},
+      {R"({"type":"string","pattern":"^[A-Z]{2}-\\d+$"})",
+       {R"("AB-1")", R"("XY-20")"},
+       {R"("ab-1")", R"("AB-1 ")", "\"\""}},
+      {R"({"type":"string","pattern":"b+"})", {R"("b")", R"("abba")"}, {R"("a")", "\"\""}},
+      {R"({"type":"string","pattern":"^[\"\\\\/\n\u0001]$"})",
+       {R"("\"")", R"("\\")", R"("/")", R"("\n")", R"("\u0001")"},
+       {R"("\/")", R"("\u000a")", R"("\u002f")", "\"\n\"", R"("\")"}},
+      {R"({"type":["string","null"],"pattern":"^\u20ac$"})",
+       {"\"\xe2\x82\xac\"", "null"},
+       {R"("\u20ac")", "\"\""}},
+      {R"({"type":"string","pattern":"^a+$","minLength":2,"maxLength":3})",
+       {R"("aa")", R"("aaa")"},
+       {R"("a")", R"("aaaa")"}},
+      {R"({"type":"string","pattern":"x","maxLength":2})",
+       {R"("x")", R"("ax")", R"("\nx")"},
+       {R"("a")", R"("aax")"}},
+      {R"({"type":"string","format":"email","minLength":3,"maxLength":254})",
+       {R"("joe@example.com")"},
+       {"\"\""}},
+      {R"({"type":"string","format":"date"})", {R"("2024-02-29")"}, {R"("2023-02-29")", R"("2024-2-9")"}},
+      {R"({"type":"string","format":"hostname","minLength":4,"maxLength":5,"pattern":"\\.a$"})",
+       {R"("bb.a")", R"("b.c.a")"},
+       {R"("b.a")", R"("bbbb.a")", R"("bb.b")"}},
+      {R"({"type":"object","properties":{"a":{"type":"string","format":"uuid"},"b":{"type":"string","format":"uuid"},
+           "c":{"type":"string","format":"ipv4","maxLength":7}},"required":["a","b","c"]})",
+       {R"({"a":"2eb8aa08-aa98-11ea-b4aa-73b441d16380","b":"2EB8AA08-AA98-11EA-B4AA-73B441D16380","c":"1.2.3.4"})"},
+       {R"({"a":"2eb8aa08-aa98-11ea-b4aa-73b441d16380","b":"","c":"1.2.3.4"})",
+        R"({"a":"2eb8aa08-aa98-11ea-b4aa-73b441d16380","b":"2eb8aa08-aa98-11ea-b4aa-73b441d16380","c":"1.2.3.45"})"}},
       {R"({"type":["string","null"]})", {"null", "\"x\""}, {"1", "true"}},
       {R"({"anyOf":[{"type":"boolean"},{"const":{"a":[1]}}]})",
        {"true", R"({"a":[1]})"},
@@ -77,13 +132,18 @@ void expect_schema_refused(std::string_view schema, std::string_view part) {
 }
 
 TEST(JsonSchema, RefusesByNameWhatItDoesNotUnderstand) {
+  expect_schema_refused(R"({"type":"object","properties":{"x":{"type":"string","format":"uri"}}})",
+                        "s.properties.x.format: expected one of date-time, time, date, duration, email, "
+                        "hostname, ipv4, ipv6, uuid, "
+                        "got \"uri\"");
+  expect_schema_refused(R"({"type":"string","minimum":1})",
+                        "s.minimum: not understood for the type string, expected type, minLength, maxLength, "
+                        "pattern, format");
+  expect_schema_refused(R"({"type":"boolean","pattern":"a+"})",
+                        "s.pattern: not understood for the type boolean");
   expect_schema_refused(
-      R"({"type":"object","properties":{"x":{"type":"string","format":"date"}}})",
-      "s.properties.x.format: not understood for the type string, expected type, minLength, maxLength");
-  expect_schema_refused(R"({"type":"string","pattern":"a+"})", "s.pattern: not understood");
-  expect_schema_refused(R"({"type":"number","minimum":1})", "s.minimum: not understood for the type number");
-  for (const char* types : {R"(["integer","number"])", R"(["number","integer"])"})
-    expect_schema_refused(fmt::format(R"({{"type":{},"minimum":100}})", types), "s.minimum: not understood");
+      R"({"type":"string","pattern":"a(?=b)c"})",
+      "s.pattern: character 2: look-ahead but behind a ^ at the beginning is not understood");
   expect_schema_refused(R"({"type":"array","items":{"type":"array","uniqueItems":true}})",
                         "s.items.uniqueItems: not");
   expect_schema_refused(R"({"oneOf":[{"type":"null"}]})", "s.oneOf: not understood without a type");
@@ -95,7 +155,7 @@ TEST(JsonSchema, RefusesByNameWhatItDoesNotUnderstand) {
   expect_schema_refused(R"({"type":"object","additionalProperties":{}})",
                         "s.additionalProperties: expected false, got an object");
   expect_schema_refused(R"({"$ref":"#/$defs/a","$defs":{"a":{"type":"string","format":"uri"}}})",
-                        "s.$defs.a.format: not understood");
+                        "s.$defs.a.format: expected one of");
   expect_schema_refused(R"({"anyOf":[{"type":"null"}],"type":"object"})",
                         "s.type: not understood beside anyOf");
   expect_schema_refused(R"({"$ref":"#","type":"object"})", "s.type: not understood beside $ref");
@@ -126,12 +186,33 @@ TEST(JsonSchema, RefusesWhatIsNoSchema) {
                         "s.maxItems: expected a whole number from 0 to 10000");
   expect_schema_refused(R"({"type":"string","minLength":3,"maxLength":2})",
                         "s.maxLength: expected at least minLength's 3, got 2");
-  expect_schema_refused(R"({"type":"integer","minimum":1.5})",
-                        "s.minimum: expected a whole number of at most 16 digits, got 1.5");
-  expect_schema_refused(R"({"type":"integer","minimum":99999999999999999})",
-                        "s.minimum: expected a whole number of at most 16");
-  expect_schema_refused(R"({"type":"integer","minimum":2,"maximum":1})",
-                        "s: expected bounds that a whole number is between");
+  const char* const between = "s: expected bounds that a whole number of at most 16 digits is between";
+  expect_schema_refused(R"({"type":"integer","minimum":99999999999999999})", between);
+  expect_schema_refused(R"({"type":"integer","minimum":2,"maximum":1})", between);
+  expect_schema_refused(R"({"type":"integer","minimum":1.1,"maximum":1.9})", between);
+  expect_schema_refused(R"({"type":"integer","minimum":1,"maximum":6,"multipleOf":7})",
+                        "is between, and a multiple, got none");
+  expect_schema_refused(R"({"type":"number","exclusiveMinimum":1,"maximum":1})",
+                        "s: expected bounds that a number of at most 16 digits is between, got none");
+  expect_schema_refused(R"({"type":"integer","exclusiveMinimum":true})",
+                        "s.exclusiveMinimum: expected a number, got true");
+  expect_schema_refused(R"({"type":"number","minimum":"1"})", "s.minimum: expected a number, got \"1\"");
+  expect_schema_refused(
+      R"({"type":"number","maximum":1e-2000})",
+      "s.maximum: expected a number whose first digit is at most 1000 places from the point, "
+      "got 1e-2000");
+  for (const char* multiple : {"0", "-1", "10001", "1.00001", "1e-33", "0.0"})
+    expect_schema_refused(
+        fmt::format(R"({{"type":"number","multipleOf":{}}})", multiple),
+        "s.multipleOf: expected a number above 0 whose digits without the point are at most 10000");
+  expect_schema_refused(R"({"type":"string","pattern":1})", "s.pattern: expected a text, got 1");
+  expect_schema_refused(R"({"type":"string","format":null})", "s.format: expected a text, got null");
+  expect_schema_refused(R"({"type":"string","pattern":"a^"})",
+                        "s.pattern: expected what some text fulfils, got what none does");
+  expect_schema_refused(R"({"type":"string","pattern":"^a+$","format":"date"})",
+                        "s.pattern: expected what some text fulfils, got");
+  expect_schema_refused(R"({"type":"string","pattern":"^a$","minLength":2})",
+                        "s: expected what some text fulfils");
   expect_schema_refused(R"({"enum":[]})", "s.enum: expected an array of values, got an empty one");
   expect_schema_refused(R"({"enum":["a"],"type":"null"})",
                         "s.enum: expected a value of the type beside it, got none");
@@ -156,6 +237,41 @@ TEST(JsonSchema, HasLimits) {
   for (int idx = 0; idx < 12; ++idx)
     many += fmt::format(R"({}"p{}":{{"type":"string","maxLength":10000}})", idx == 0 ? "" : ",", idx);
   expect_schema_refused(many + "}}", "expected at most 100000 positions");
+  expect_schema_refused(R"({"type":"string","pattern":"^(a|b)*a(a|b){40}$"})", "s.pattern: expected");
+  expect_schema_refused(R"({"type":"string","pattern":"^(?:a{9999}){9999}$"})", "s.pattern: expected");
+}
+
+// The work of all together is bounded, and what is said twice is done once.
+TEST(JsonSchema, WorkForPatternsAndNumbersIsBounded) {
+  std::string same = R"({"anyOf":[)";
+  std::string different = same;
+  for (int idx = 0; idx < 2000; ++idx) {
+    same += fmt::format(R"({}{{"type":"string","format":"ipv6"}})", idx == 0 ? "" : ",");
+    different +=
+        fmt::format(R"({}{{"type":"string","pattern":"^[a-z]{{1,999}}{}$"}})", idx == 0 ? "" : ",", idx);
+  }
+  EXPECT_TRUE(Grammar::from_json_schema(same + "]}", "s").accepts("\"::1\""));
+  expect_schema_refused(different + "]}",
+                        "].pattern: expected patterns, formats, bounds and multiples that take");
+}
+
+// Both ways: what a pattern and JSON's own rules make of a text.
+TEST(JsonSchema, TextsOfAPatternAreWrittenInOneForm) {
+  const std::string pattern = "^[\\u0000-\\u0040\\\\z\u00e9\u20ac]{1,3}$";
+  const Grammar grammar =
+      Grammar::from_json_schema(nlohmann::json{{"type", "string"}, {"pattern", pattern}}.dump());
+  const test::Pcre pcre(pattern);
+  std::mt19937 random(1);
+  int n_accepted = 0;
+  for (int round = 0; round < 4000; ++round) {
+    std::string text;
+    for (auto n = random() % 5; n > 0; --n)
+      append_utf8(text, random() % 8 == 0 ? 0x20ac : random() % 8 == 0 ? '\\' : random() % 0x48);
+    const std::string written = nlohmann::json(text).dump();
+    ASSERT_EQ(grammar.accepts(written), pcre.is_found_in(text)) << written;
+    n_accepted += grammar.accepts(written) ? 1 : 0;
+  }
+  EXPECT_GT(n_accepted, 1000);
 }
 
 // `part` for numbers from n - 1 down to 0, with commas between them.

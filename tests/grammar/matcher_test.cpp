@@ -172,7 +172,7 @@ class RandomGrammars {
   uint32_t pick(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
 
   Expression expression(int depth) {
-    switch (pick(depth > 0 ? 7 : 3)) {
+    switch (pick(depth > 0 ? 8 : 3)) {
       case 0:
         return bytes_of(pick(2) == 0 ? "a" : "b");
       case 1:
@@ -189,6 +189,16 @@ class RandomGrammars {
         std::vector<Expression> parts;
         for (uint32_t n = 1 + pick(3); n > 0; --n) parts.push_back(expression(depth - 1));
         return choice_of(std::move(parts));
+      }
+      case 6: {
+        // Steps between three states; none leaves the end.
+        Expression graph;
+        graph.kind = Expression::Kind::kGraph;
+        for (uint32_t n = 1 + pick(4); n > 0; --n) {
+          graph.steps.push_back({pick(2) * 2, pick(3)});
+          graph.parts.push_back(expression(depth - 1));
+        }
+        return graph;
       }
       default: {
         const uint32_t min = pick(3);

@@ -33,6 +33,20 @@ TEST(GrammarNetwork, WordsShareWhatTheyBeginWith) {
   EXPECT_EQ(network.nodes()[network.begins()[0]].bytes.size(), 2u);
 }
 
+TEST(GrammarNetwork, StepsOverRulesAndAsciiTakeNoNode) {
+  RuleSet rules;
+  const uint32_t root = rules.add("root");
+  const uint32_t other = rules.add("other");
+  rules.rules[other] = bytes_of("");
+  Expression graph;
+  graph.kind = Expression::Kind::kGraph;
+  graph.steps = {{0, 0}, {0, 2}, {2, 2}, {2, Expression::kGraphEnd}};
+  graph.parts = {characters_of({{'a', 'f'}, {'x', 'z'}}), rule_of(other), characters_of({{'0', '9'}}),
+                 sequence_of({})};
+  rules.rules[root] = std::move(graph);
+  EXPECT_EQ(GrammarNetwork(rules).nodes().size(), 2u + 2 + 3);
+}
+
 TEST(GrammarNetwork, SkipsNodesThatLeadOverNothingToOneOther) {
   const GrammarNetwork network(parse_grammar_text("root ::= (((\"a\"))) | \"b\" x x ::= (x | \"c\")*"));
   const std::vector<uint32_t> targets = network.skip_empty_steps();

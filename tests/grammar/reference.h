@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -59,6 +60,8 @@ class ReferenceLanguage {
         return texts;
       case Kind::kRule:
         return texts_[expression.rule];
+      case Kind::kGraph:
+        return texts_of_graph(expression);
       case Kind::kRepeat:
         break;
     }
@@ -71,6 +74,21 @@ class ReferenceLanguage {
       if (idx >= expression.min) texts.insert(so_far.begin(), so_far.end());
     }
     return texts;
+  }
+
+  // What leads to each state, until that grows no more.
+  Texts texts_of_graph(const Expression& graph) const {
+    std::map<uint32_t, Texts> texts = {{0, {""}}};
+    for (bool has_grown = true; has_grown;) {
+      has_grown = false;
+      for (std::size_t idx = 0; idx < graph.steps.size(); ++idx) {
+        Texts& target = texts[graph.steps[idx].to];
+        const std::size_t n_before = target.size();
+        target.merge(joined(texts[graph.steps[idx].from], texts_of(graph.parts[idx])));
+        has_grown = has_grown || target.size() > n_before;
+      }
+    }
+    return texts[Expression::kGraphEnd];
   }
 
   const RuleSet& rules_;

@@ -1,5 +1,7 @@
 #include "server/generation_request.h"
 
+#include <regex>
+
 #include "server/api_client.h"
 
 namespace lille {
@@ -98,9 +100,12 @@ TEST_F(GenerationRequestTest, FormatsNameWhatTheyDoNotUnderstand) {
   refused({{"type", "json_schema"}, {"json_schema", {{"name", "x"}}}}, schema_field,
           "a JSON Schema, got none");
   refused(with_schema(json::array()), schema_field, "a JSON Schema, got an array");
-  refused(
-      with_schema({{"type", "object"}, {"properties", {{"x", {{"type", "string"}, {"format", "date"}}}}}}),
-      schema_field, schema_field + ".properties.x.format: not understood");
+  refused(with_schema({{"type", "object"}, {"properties", {{"x", {{"type", "string"}, {"format", "uri"}}}}}}),
+          schema_field, schema_field + ".properties.x.format: expected one of date-time, time, date");
+  refused(with_schema({{"type", "string"}, {"pattern", "(a)\\1"}}), schema_field,
+          schema_field + ".pattern: character 4: references to groups and octal numbers are not understood");
+  refused(with_schema({{"type", "number"}, {"multipleOf", 0}}), schema_field,
+          schema_field + ".multipleOf: expected a number above 0");
   refused(with_schema("{"), schema_field, "expected JSON");
   refused(with_schema(""), schema_field, "a JSON Schema, got an empty text");
   expect_chat_refused({{"grammar", "root"}}, "grammar", "grammar: line 1: expected NAME ::=");
@@ -118,16 +123,61 @@ TEST_F(GenerationRequestTest, WhatIsNamedLikeAFieldIsNotTakenForOne) {
   };
   for (const std::string name : {"stop", "seed", "top_p", "grammar"}) {
     const json schema = {{"type", "object"},
-                         {"properties", {{name, {{"format", "date"}, {"type", "string"}}}}}};
+                         {"properties", {{name, {{"format", "uri"}, {"type", "string"}}}}}};
     expect_chat_refused({{"response_format", format_of(schema)}}, schema_field,
-                        name + ".format: not understood");
-    expect_chat_refused({{"json_schema", schema}}, "json_schema", name + ".format: not understood");
+                        name + ".format: expected one of");
+    expect_chat_refused({{"json_schema", schema}}, "json_schema", name + ".format: expected one of");
     expect_chat_refused({{"grammar", "root ::= " + name + ": x"}}, "grammar", "grammar: line 1: expected");
   }
   // What only the compiled schema shows.
   expect_chat_refused({{"response_format", format_of({{"$ref", "#"}})}}, schema_field,
                       schema_field + ": expected a rule");
   expect_chat_refused({{"json_schema", {{"$ref", "#"}}}}, "json_schema", "json_schema: expected a rule");
+}
+
+TEST_F(GenerationRequestTest, TextsAndNumbersAreHeldToTheirPatternFormatAndBounds) {
+  const std::string schema =
+      R"({"type":"object","properties":{"code":{"type":"string","pattern":"^[A-Z]{3}-\\d{2}$"},)"
+      R"("day":{"type":"string","format":"date"},"size":{"type":"number","exclusiveMinimum":-0.5,"maximum":2.5},)"
+      R"("seats":{"type":"integer","minimum":1,"maximum":90,"multipleOf":5}},)"
+      R"("required":["code","day","size","seats"],"additionalProperties":false})";
+  static const std::regex kCode("[A-Z]{3}-[0-9]{2}");
+  static const std::regex kDay("[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])");
+  for (const int seed : {1, 2, 3, 4}) {
+    const ApiReply reply =
+        post("/v1/chat/completions",
+             R"({"messages":[{"role":"user","content":"x"}],"temperature":1.5,"max_tokens":120,"seed":)" +
+                 std::to_string(seed) + R"(,"response_format":{"type":"json_schema","json_schema":)" +
+                 R"({"name":"trip","schema":)" + schema + "}}}");
+    ASSERT_EQ(reply.status, 200) << reply.body;
+    const json choice = json::parse(reply.body)["choices"][0];
+    ASSERT_EQ(choice["finish_reason"], "stop");
+    const std::string text = choice["message"]["content"];
+    const json trip = json::parse(text);
+    EXPECT_TRUE(std::regex_match(trip["code"].get<std::string>(), kCode)) << text;
+    EXPECT_TRUE(std::regex_match(trip["day"].get<std::string>(), kDay)) << text;
+    EXPECT_TRUE(trip["size"] > -0.5 && trip["size"] <= 2.5) << text;
+    EXPECT_TRUE(trip["seats"] >= 5 && trip["seats"] <= 90 && trip["seats"].get<int>() % 5 == 0) << text;
+  }
+}
+
+TEST_F(GenerationRequestTest, LevelsOfASchemaAreCountedFromTheBody) {
+  const auto nested = [](int n_levels) {
+    json schema = n_levels % 2 == 0 ? json{{"enum", json::array({1})}} : json{{"type", "null"}};
+    for (int level = 2 - n_levels % 2; level < n_levels; level += 2)
+      schema = {{"anyOf", json::array({std::move(schema)})}};
+    return schema;
+  };
+  const auto format_of = [](json schema) {
+    return json{{"type", "json_schema"}, {"json_schema", {{"name", "x"}, {"schema", std::move(schema)}}}};
+  };
+  const auto status = [this](const json& changes) {
+    return post("/v1/chat/completions", chat(changes)).status;
+  };
+  EXPECT_EQ(status({{"response_format", format_of(nested(13))}}), 200);
+  EXPECT_EQ(status({{"response_format", format_of(nested(14))}}), 400);
+  EXPECT_EQ(status({{"json_schema", nested(15)}}), 200);
+  EXPECT_EQ(status({{"json_schema", nested(16)}}), 400);
 }
 
 TEST_F(GenerationRequestTest, AnswersAreOfTheFormatThatWasAskedFor) {
