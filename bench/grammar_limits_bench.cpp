@@ -167,6 +167,53 @@ std::vector<Case> schemas() {
   };
 }
 
+std::vector<Case> patterns() {
+  const auto pattern = [](const std::string& text) {
+    return fmt::format(R"({{"type":"string","pattern":"{}"}})", text);
+  };
+  const auto choices = [](std::string_view form, std::size_t max) {
+    return many(R"({"anyOf":[)",
+                [form](std::size_t idx) {
+                  return std::string(idx == 0 ? "" : ",").append(fmt::format(fmt::runtime(form), idx));
+                },
+                "]}", max);
+  };
+  return {
+      {"a pattern of 9,999 characters", pattern("^[^x]{1,9999}$"), true},
+      {"a pattern found anywhere", pattern("[a-z]{3}[0-9].{0,30}[A-Z]"), true},
+      {"a pattern with 2^14 states", pattern("^[ab]*a[ab]{13}$"), true},
+      {"a pattern with 2^40 states", pattern("^[ab]*a[ab]{40}$"), true},
+      {"a pattern with 2^40 states over all characters", pattern(".*[^ ].{40}$"), true},
+      {"repetitions of repetitions in a pattern", pattern("^(?:(?:a?){9999}){9999}$"), true},
+      {"repetitions of nothing in a pattern", pattern("^(?:(?:){9999}){9999}$"), true},
+      {"80,000 ideographs in a pattern's brackets", pattern(many("^[", ideograph, "]{1,999}$")), true},
+      {"1,000 brackets that overlap in a pattern",
+       pattern(many(
+           "^", [](std::size_t idx) { return fmt::format("[{}-{}]", ideograph(0), ideograph(idx)); }, "$",
+           1000)),
+       true},
+      {"15,000 words in a pattern",
+       pattern(many(
+           "^(?:x", [](std::size_t idx) { return fmt::format("|w{}", idx); }, ")*$", 15'000)),
+       true},
+      {"a pattern of 9,999 characters and a length",
+       R"({"type":"string","pattern":"^(?:abc|[^x]{2})*$","maxLength":9999})", true},
+      {"4,000 small patterns", choices(R"({{"type":"string","pattern":"^a{}[0-9]+$"}})", 4000), true},
+      {"patterns of 999 characters, as many as fit",
+       choices(R"({{"type":"string","pattern":"^[^x]{{1,999}}{}$"}})", kMaxBytes), true},
+      {"formats of lengths, as many as fit",
+       choices(R"({{"type":"string","format":"hostname","maxLength":1{}}})", kMaxBytes), true},
+      {"bounds of numbers, as many as fit",
+       choices(R"({{"type":"number","minimum":-98765432101.1234{0},"maximum":98765432101.9876{0}}})",
+               kMaxBytes),
+       true},
+      {"multiples, as many as fit", choices(R"({{"type":"integer","multipleOf":7{}}})", kMaxBytes), true},
+      {"a multiple of 5,003", R"({"type":"integer","multipleOf":5003})", true},
+      {"a multiple of 10,000 between bounds",
+       R"({"type":"number","multipleOf":10000,"minimum":12345,"maximum":1e15})", true},
+  };
+}
+
 struct Times {
   double compile_ms = 0;
   double token_ms = 0;  // the most
@@ -222,7 +269,7 @@ int main(int n_arguments, char** arguments) {
   lille::make_grammar_processor(lille::Grammar::parse("root ::= \"a\""), tokenizer);
   fmt::print(
       "| | KiB | compile, ms | a token at most, ms | tokens | |\n| --- | --- | --- | --- | --- | --- |\n");
-  for (const std::vector<Case>& cases : {grammars(), schemas()}) {
+  for (const std::vector<Case>& cases : {grammars(), schemas(), patterns()}) {
     for (const Case& one : cases) {
       if (one.name.find(filter) == std::string::npos) continue;
       const Times times = measure(one, tokenizer);
