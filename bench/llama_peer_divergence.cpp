@@ -37,62 +37,54 @@ void replace(Params& params, std::size_t at, int32_t expected, int32_t value) {
   std::memcpy(params.bytes.data() + at, &value, sizeof(value));
 }
 
-// A model and a context of llama.cpp's, which reads one window after the other.
-class Peer {
+// A model of llama.cpp's that is gone with it.
+class PeerModel {
  public:
-  Peer(const Llama& llama, const std::string& path, int32_t n_tokens, int32_t n_threads)
-      : llama_(llama), model_(llama.load(path)) {
-    Params params = llama_.llama.find<Params()>("llama_context_default_params")();
-    const auto n = static_cast<uint32_t>(n_tokens);
-    const ContextParams sizes = {n, n, n, 1};
-    std::memcpy(params.bytes.data(), &sizes, sizeof(sizes));
-    replace(params, kFlashAttentionAt, kFlashAttentionAuto, 0);
-    replace(params, kKeyTypeAt, kTypeF16, kTypeF32);
-    replace(params, kValueTypeAt, kTypeF16, kTypeF32);
-    context_ = llama_.llama.find<void*(void*, Params)>("llama_init_from_model")(model_, params);
-    if (context_ == nullptr) throw std::runtime_error("llama.cpp made no context");
-    llama_.llama.find<void(void*, int32_t, int32_t)>("llama_set_n_threads")(context_, n_threads, n_threads);
-  }
-  ~Peer() {
-    llama_.llama.find<void(void*)>("llama_free")(context_);
-    llama_.release(model_);
-  }
-  Peer(const Peer&) = delete;
-  Peer& operator=(const Peer&) = delete;
+  PeerModel(const Llama& llama, const std::string& path) : llama_(llama), model_(llama.load(path)) {}
+  ~PeerModel() { llama_.release(model_); }
+  PeerModel(const PeerModel&) = delete;
+  PeerModel& operator=(const PeerModel&) = delete;
 
-  // All tokens of a window at once.
-  void read(std::span<const int32_t> ids) {
-    llama_.llama.find<void(void*, bool)>("llama_memory_clear")(
-        llama_.llama.find<void*(void*)>("llama_get_memory")(context_), false);
-    std::vector<int32_t> tokens(ids.begin(), ids.end());
-    std::vector<int32_t> positions(ids.size());
-    for (std::size_t idx = 0; idx < ids.size(); ++idx) positions[idx] = static_cast<int32_t>(idx);
-    std::vector<int32_t> counts(ids.size(), 1);
-    int32_t sequence = 0;
-    std::vector<int32_t*> sequence_of(ids.size(), &sequence);
-    std::vector<int8_t> wants_logits(ids.size(), 1);
-    const Batch batch = {static_cast<int32_t>(ids.size()),
-                         tokens.data(),
-                         nullptr,
-                         positions.data(),
-                         counts.data(),
-                         sequence_of.data(),
-                         wants_logits.data()};
-    if (llama_.llama.find<int32_t(void*, Batch)>("llama_decode")(context_, batch) != 0)
-      throw std::runtime_error("llama_decode failed");
-  }
-
-  std::span<const float> logits(int64_t row, int64_t n_vocabulary) const {
-    const float* values = llama_.llama.find<float*(void*, int32_t)>("llama_get_logits_ith")(
-        context_, static_cast<int32_t>(row));
-    if (values == nullptr) throw std::runtime_error(fmt::format("llama.cpp has no logits of token {}", row));
-    return {values, static_cast<std::size_t>(n_vocabulary)};
-  }
+  void* get() const { return model_; }
 
  private:
   const Llama& llama_;
   void* model_;
-  void* context_ = nullptr;
+};
+
+// llama.cpp, which reads one window after the other.
+class Peer {
+ public:
+  Peer(const std::string& library_folder, const std::string& path, int32_t n_tokens, int32_t n_threads)
+      : llama_(library_folder),
+        model_(llama_, path),
+        context_(llama_, model_.get(), params(), sizes(static_cast<uint32_t>(n_tokens)), n_threads) {}
+
+  // All tokens of a window at once.
+  void read(std::span<const int32_t> ids) const {
+    std::vector<PeerToken> tokens;
+    for (const int32_t id : ids) tokens.push_back({id, static_cast<int32_t>(tokens.size()), 0, true});
+    context_.clear();
+    context_.decode(tokens);
+  }
+
+  std::span<const float> logits(int64_t row, int64_t n_vocabulary) const {
+    return {context_.logits(row), static_cast<std::size_t>(n_vocabulary)};
+  }
+
+ private:
+  static ContextParams sizes(uint32_t n_tokens) { return {n_tokens, n_tokens, n_tokens, 1}; }
+  Params params() const {
+    Params params = llama_.context_params();
+    replace(params, kFlashAttentionAt, kFlashAttentionAuto, 0);
+    replace(params, kKeyTypeAt, kTypeF16, kTypeF32);
+    replace(params, kValueTypeAt, kTypeF16, kTypeF32);
+    return params;
+  }
+
+  Llama llama_;
+  PeerModel model_;
+  PeerContext context_;
 };
 
 // KL(softmax(a) || softmax(b)), nats.
@@ -109,23 +101,42 @@ double divergence_of(std::span<const float> a, std::span<const float> b) {
   return weighted / sum_a - std::log(sum_a) + std::log(sum_b);
 }
 
-class Sums {
+struct Mean {
+  double value;
+  double error;  // Standard error.
+};
+
+Mean mean_of(std::span<const double> values) {
+  const auto n = static_cast<double>(values.size());
+  double mean = 0;
+  for (const double value : values) mean += value / n;
+  double variance = 0;
+  for (const double value : values) variance += (value - mean) * (value - mean) / n;
+  return {mean, std::sqrt(variance / n)};
+}
+
+class Divergences {
  public:
   void add(std::span<const float> exact, std::span<const float> rounded) {
     kl_.push_back(divergence_of(exact, rounded));
     n_same_ += std::ranges::max_element(exact) - exact.begin() ==
                std::ranges::max_element(rounded) - rounded.begin();
   }
-  void print(std::string_view name) {
-    double mean = 0;
-    for (const double kl : kl_) mean += kl / static_cast<double>(kl_.size());
-    double variance = 0;
-    for (const double kl : kl_) variance += (kl - mean) * (kl - mean) / static_cast<double>(kl_.size());
-    std::ranges::sort(kl_);
-    const auto rank = static_cast<std::size_t>(std::ceil(0.999 * static_cast<double>(kl_.size())));
+  void print(std::string_view name) const {
+    const Mean mean = mean_of(kl_);
+    std::vector<double> sorted = kl_;
+    std::ranges::sort(sorted);
+    const auto rank = static_cast<std::size_t>(std::ceil(0.999 * static_cast<double>(sorted.size())));
     fmt::print("{:10} mean KL {:.3e} +/- {:.1e} nats, 99.9 % below {:.2e}, same likeliest token {:.2f} %\n",
-               name, mean, std::sqrt(variance / static_cast<double>(kl_.size())), kl_[rank - 1],
-               100.0 * static_cast<double>(n_same_) / static_cast<double>(kl_.size()));
+               name, mean.value, mean.error, sorted[rank - 1],
+               100.0 * static_cast<double>(n_same_) / static_cast<double>(sorted.size()));
+  }
+  // Prediction by prediction.
+  void print_less(const Divergences& other) const {
+    std::vector<double> differences;
+    for (std::size_t idx = 0; idx < kl_.size(); ++idx) differences.push_back(kl_[idx] - other.kl_[idx]);
+    const Mean mean = mean_of(differences);
+    fmt::print("{:10} mean KL {:+.3e} +/- {:.1e} nats\n", "difference", mean.value, mean.error);
   }
 
  private:
@@ -164,13 +175,10 @@ int run(int argc, char** argv) {
   const std::vector<int32_t> ids = read_ids(argv[3], n_windows * window);
   Session exact(model, {.n_threads = n_threads, .exact = true});
   Session rounded(model, {.n_threads = n_threads});
-  std::optional<Llama> llama;
   std::optional<Peer> peer;
-  if (std::string_view(argv[1]) != "-") {
-    llama.emplace(argv[1]);
-    peer.emplace(*llama, argv[2], static_cast<int32_t>(window), n_threads);
-  }
-  Sums ours, theirs;
+  if (std::string_view(argv[1]) != "-")
+    peer.emplace(argv[1], argv[2], static_cast<int32_t>(window), n_threads);
+  Divergences ours, theirs;
   for (std::size_t begin = 0; begin < ids.size(); begin += static_cast<std::size_t>(window)) {
     const auto tokens = std::span(ids).subspan(begin, static_cast<std::size_t>(window));
     const Logits reference = predict(exact, tokens);
@@ -183,18 +191,13 @@ int run(int argc, char** argv) {
   }
   fmt::print("{} tokens, kernels {}\n", ids.size(), rounded.kernels());
   ours.print("lille.cpp");
-  if (peer) theirs.print("llama.cpp");
+  if (!peer) return 0;
+  theirs.print("llama.cpp");
+  ours.print_less(theirs);
   return 0;
 }
 
 }  // namespace
 }  // namespace lille
 
-int main(int argc, char** argv) {
-  try {
-    return lille::run(argc, argv);
-  } catch (const std::exception& failure) {
-    fmt::print(stderr, "llama_peer_divergence: {}\n", failure.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return lille::peer_main("llama_peer_divergence", lille::run, argc, argv); }
