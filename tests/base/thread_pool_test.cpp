@@ -79,6 +79,37 @@ TEST_P(ThreadPoolSizes, SharesFollowEachOther) {
   }
 }
 
+TEST_P(ThreadPoolSizes, AThreadTakesItsOwnShareInOrderAndThenTheEndsOfOthers) {
+  ThreadPool pool(GetParam());
+  const auto share_of = [&](int64_t task_idx) {
+    int64_t idx = pool.n_shares() - 1;
+    while (task_idx < ThreadPool::share_begin(300, idx, pool.n_shares())) --idx;
+    return idx;
+  };
+  for (int round = 0; round < 10; ++round) {
+    std::vector<std::vector<int64_t>> taken_by(static_cast<std::size_t>(pool.n_threads()));
+    std::atomic<int64_t> n_steps{0};
+    pool.run(300, [&](int64_t task_idx, int64_t thread_idx) {
+      taken_by[static_cast<std::size_t>(thread_idx)].push_back(task_idx);
+      for (int64_t step = 0; step < 100 * (task_idx % 7); ++step)
+        n_steps.fetch_add(1, std::memory_order_relaxed);
+    });
+    for (std::size_t thread_idx = 0; thread_idx < taken_by.size(); ++thread_idx) {
+      const int64_t own = static_cast<int64_t>(thread_idx) % pool.n_shares();
+      const std::vector<int64_t>& taken = taken_by[thread_idx];
+      for (std::size_t idx = 1; idx < taken.size(); ++idx) {
+        const int64_t share = share_of(taken[idx]);
+        if (share == own) {
+          ASSERT_LT(taken[idx - 1], taken[idx]) << "thread " << thread_idx;
+          ASSERT_EQ(share_of(taken[idx - 1]), own) << "thread " << thread_idx;
+        } else if (share == share_of(taken[idx - 1])) {
+          ASSERT_GT(taken[idx - 1], taken[idx]) << "thread " << thread_idx;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(ThreadPoolSizes, NeverReadsWhatIsAhead) {
   ThreadPool pool(GetParam());
   ThreadPool::Ahead nowhere;
@@ -104,15 +135,6 @@ TEST(ThreadPool, OneThreadAtATimeHasAnIndex) {
     mine.store(false);
   });
   EXPECT_EQ(n_clashes.load(), 0);
-}
-
-TEST(ThreadPool, OneThreadTakesTasksInOrder) {
-  ThreadPool pool(1);
-  std::vector<int64_t> order;
-  pool.run(20, [&](int64_t task_idx, int64_t) { order.push_back(task_idx); });
-  std::vector<int64_t> expected(20);
-  std::iota(expected.begin(), expected.end(), 0);
-  EXPECT_EQ(order, expected);
 }
 
 TEST(ThreadPool, UsesItsThreads) {
