@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/choose_scales_q8.h"
 #include "kernels/weight_kind.h"
 #include "ops/parallel.h"
 #include "ops/shape.h"
@@ -71,11 +72,12 @@ T* grown(std::vector<T>& buffer, int64_t n) {
 }
 
 // x rounded to 8 bits, for a matrix of codes.
-kernels::Q8Rows quantize(Device& device, Rows x, int64_t group_size) {
+kernels::Q8Rows quantize(Device& device, Rows x, int64_t group_size, Rounding rounding) {
   const int64_t n_blocks = x.n_cols / kernels::kQ8Block;
   const int64_t stride = (x.n_cols + kernels::kQ8Padding - 1) / kernels::kQ8Padding * kernels::kQ8Padding;
-  // Not a power of two: values of one row would then compete for the same lines of a cache.
-  const int64_t block_stride = x.n_rows == 1 ? 1 : (x.n_rows / 16 | 1) * 16 + 16;
+  const bool is_close = rounding == Rounding::kClose;
+  // An odd number of cache lines: the values of one row then lie in sets of a cache that differ.
+  const int64_t block_stride = x.n_rows == 1 ? 1 : ((x.n_rows + 15) / 16 | 1) * 16;
   const kernels::Q8Rows rows = {grown(device.q8.codes, x.n_rows * stride),
                                 grown(device.q8.words, device.kernels.q8_words ? x.n_rows * stride : 0),
                                 stride,
@@ -83,9 +85,12 @@ kernels::Q8Rows quantize(Device& device, Rows x, int64_t group_size) {
                                 grown(device.q8.scales, block_stride * n_blocks),
                                 grown(device.q8.sums, block_stride * n_blocks),
                                 grown(device.q8.group_sums, block_stride * (x.n_cols / group_size))};
-  for_row_ranges(device, x.n_rows, x.n_cols, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
+  const int64_t work = x.n_cols * (is_close ? kernels::kScaleTriesQ8 : 1);
+  for_row_ranges(device, x.n_rows, work, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
       device.kernels.quantize_q8(rows.from(row), x.row(row), x.n_cols, group_size);
+      if (is_close) kernels::choose_scales_q8(rows.from(row), x.row(row), x.n_cols, group_size);
+    }
   });
   return rows;
 }
@@ -173,9 +178,10 @@ void linear_bf16(Device& device, Products products, Rows x) {
                  });
 }
 
-void linear_q8(Device& device, Products products, Rows x) {
+void linear_q8(Device& device, Products products, Rows x, Rounding rounding) {
   grow_scratch(device, device.kernels.matmul_q8_scratch_floats(x.n_cols));
-  const kernels::Q8Rows rows = quantize(device, x, kernels::group_size_of(*products[0].weight));
+  const int64_t group_size = kernels::group_size_of(*products[0].weight);
+  const kernels::Q8Rows rows = quantize(device, x, group_size, rounding);
   for_out_ranges(device, x.n_rows, products,
                  [&](const Product& product, int64_t begin, int64_t end, float* scratch) {
                    device.kernels.matmul_q8({.out = product.out.data,
@@ -205,7 +211,7 @@ XForm form_for(const Device& device, const kernels::WeightMatrix& weight) {
 
 }  // namespace
 
-void linear(Device& device, Products products, Rows x) {
+void linear(Device& device, Products products, Rows x, Rounding rounding) {
   for (const Product& product : products) {
     check_rows("linear", "x", x, x.n_rows, product.weight->n_in);
     check_rows("linear", "out", product.out, x.n_rows, product.weight->n_out);
@@ -225,7 +231,7 @@ void linear(Device& device, Products products, Rows x) {
         linear_bf16(device, together, x);
         break;
       case XForm::kQ8:
-        linear_q8(device, together, x);
+        linear_q8(device, together, x, rounding);
         break;
     }
   }

@@ -1,5 +1,7 @@
 #include "ops/linear.h"
 
+#include <initializer_list>
+
 #include "ops/ops_cases.h"
 
 namespace lille::ops {
@@ -34,16 +36,17 @@ TEST_P(Linear, EveryOutputIsComputedWhateverTheThreads) {
   }
 }
 
-/// 50 rows at once, on any number of threads, and one by one give the same bits, exactly and rounded; the
-/// answers of both are not the same.
-void expect_rows_alone_as_together(const kernels::KernelTable& table, const kernels::WeightMatrix& weight) {
+/// 50 rows at once, on any number of threads, and one by one give the same bits, exactly and rounded; no two
+/// roundings that differ for the matrix give the same answers.
+void expect_rows_alone_as_together(const kernels::KernelTable& table, const kernels::WeightMatrix& weight,
+                                   std::initializer_list<Rounding> roundings) {
   std::vector<float> x = random_floats(50 * weight.n_in, 4);
   std::vector<std::vector<float>> answers;
-  for (const bool exact : {true, false}) {
+  const auto add_answers = [&](bool exact, Rounding rounding) {
     const std::vector<float> together = expect_same_for_any_threads(table, [&](Device& device) {
       device.exact = exact;
       std::vector<float> out(static_cast<std::size_t>(50 * weight.n_out));
-      linear(device, rows_of(out, 50, weight.n_out), rows_of(x, 50, weight.n_in), weight);
+      linear(device, rows_of(out, 50, weight.n_out), rows_of(x, 50, weight.n_in), weight, rounding);
       return out;
     });
     OwnDevice own(table);
@@ -51,11 +54,13 @@ void expect_rows_alone_as_together(const kernels::KernelTable& table, const kern
     std::vector<float> alone(together.size());
     for (int64_t row = 0; row < 50; ++row)
       linear(own.device, rows_of(alone, 50, weight.n_out).rows(row, 1),
-             rows_of(x, 50, weight.n_in).rows(row, 1), weight);
+             rows_of(x, 50, weight.n_in).rows(row, 1), weight, rounding);
     expect_same_bits(alone, together, "row by row");
+    for (const std::vector<float>& other : answers) EXPECT_NE(together, other) << "rounded otherwise";
     answers.push_back(together);
-  }
-  EXPECT_NE(answers[0], answers[1]) << "rounded activations are others";
+  };
+  add_answers(true, Rounding::kPlain);
+  for (const Rounding rounding : roundings) add_answers(false, rounding);
 }
 
 TEST_P(Linear, ARowsAnswerDoesNotDependOnTheOthers) {
@@ -64,15 +69,17 @@ TEST_P(Linear, ARowsAnswerDoesNotDependOnTheOthers) {
   std::vector<std::byte> codes(static_cast<std::size_t>(n_out * n_in));
   for (std::size_t idx = 0; idx < codes.size(); ++idx) codes[idx] = static_cast<std::byte>(idx * 37 % 251);
   const std::vector<float> scales = random_floats(n_out * n_in / 32, 3);
-  expect_rows_alone_as_together(table(), {.kind = kernels::WeightKind::kAffine,
-                                          .data = codes.data(),
-                                          .n_out = n_out,
-                                          .n_in = n_in,
-                                          .bits = 8,
-                                          .scales = scales.data(),
-                                          .biases = scales.data(),
-                                          .scale_kind = kernels::FloatKind::kF32,
-                                          .group_size = 32});
+  expect_rows_alone_as_together(table(),
+                                {.kind = kernels::WeightKind::kAffine,
+                                 .data = codes.data(),
+                                 .n_out = n_out,
+                                 .n_in = n_in,
+                                 .bits = 8,
+                                 .scales = scales.data(),
+                                 .biases = scales.data(),
+                                 .scale_kind = kernels::FloatKind::kF32,
+                                 .group_size = 32},
+                                {Rounding::kPlain, Rounding::kClose});
 }
 
 TEST_P(Linear, ARowsAnswerDoesNotDependOnTheOthersInBfloat16) {
@@ -82,7 +89,8 @@ TEST_P(Linear, ARowsAnswerDoesNotDependOnTheOthersInBfloat16) {
     std::vector<uint16_t> bits;
     for (const float value : random_floats(n_out * n_in, 3)) bits.push_back(f32_to_bf16(value));
     expect_rows_alone_as_together(
-        table(), {.kind = kernels::WeightKind::kBF16, .data = bits.data(), .n_out = n_out, .n_in = n_in});
+        table(), {.kind = kernels::WeightKind::kBF16, .data = bits.data(), .n_out = n_out, .n_in = n_in},
+        {Rounding::kPlain});
   }
 }
 
