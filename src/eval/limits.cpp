@@ -56,13 +56,16 @@ void Limits::measure() {
   read_.push_back(read_rate_.measure(pool_));
   f32_.push_back(peak_gops(pool_, table_.peak_f32));
   q8_.push_back(peak_gops(pool_, table_.peak_q8));
+  q4_.push_back(peak_gops(pool_, table_.peak_q4));
   bf16_.push_back(peak_gops(pool_, table_.bf16.peak));
 }
 
 double Limits::read_gb_per_s() const { return median(read_); }
 
 double Limits::seconds_of(const kernels::WeightMatrix& weight) const {
+  const bool is_packed = weight.kind == kernels::WeightKind::kPacked;
   const std::vector<double>& peaks = exact_                                      ? f32_
+                                     : is_packed && weight.bits == 4             ? q4_
                                      : kernels::takes_q8(weight.kind)            ? q8_
                                      : weight.kind == kernels::WeightKind::kBF16 ? bf16_
                                                                                  : f32_;

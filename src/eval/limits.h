@@ -38,6 +38,7 @@ class Limits {
   std::vector<double> read_;
   std::vector<double> f32_;
   std::vector<double> q8_;
+  std::vector<double> q4_;
   std::vector<double> bf16_;
 };
 

@@ -29,6 +29,7 @@ KernelTable with_q8(KernelTable table, std::string_view name, std::string_view r
   table.quantize_q8 = q8.quantize;
   table.matmul_q8 = q8.matmul;
   table.peak_q8 = q8.peak;
+  table.peak_q4 = q8.peak;
   return table;
 }
 

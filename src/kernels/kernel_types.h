@@ -174,7 +174,7 @@ struct Q8Kernels {
   /// KernelTable::quantize_q8
   void (*quantize)(const Q8Rows& to, const float* x, int64_t n_in, int64_t group_size) noexcept;
   void (*matmul)(const MatmulQ8Args& args) noexcept;  ///< KernelTable::matmul_q8
-  PeakKernel peak;                                    ///< KernelTable::peak_q8
+  PeakKernel peak;                                    ///< KernelTable::peak_q8, and peak_q4
 };
 
 /// The compute functions of one instruction set. All are noexcept, trust their arguments and may be called
@@ -191,6 +191,7 @@ struct KernelTable {
   PeakKernel
       peak_f32;  ///< Of the unit that matmul uses; null for the reference, which is not meant to be fast.
   PeakKernel peak_q8;  ///< Of the unit that matmul_q8 uses; null for the reference.
+  PeakKernel peak_q4;  ///< The same for kPacked codes of 4 bits.
   Bf16Kernels bf16;
   bool q8_words;  ///< Whether quantize_q8 writes Q8Rows::words and matmul_q8 reads them.
   /// Rounds one row of n_in activations to 8 bits into the first row of `to`.

@@ -62,11 +62,13 @@ TEST_P(Peaks, TheOperationsAreDone) {
     // Ones: each multiplication and addition adds one.
     const auto [n_f32, f32_sum] = run_peak(table().peak_f32, 1.0f, n_rounds);
     EXPECT_EQ(f32_sum, static_cast<double>(n_f32) / 2);
-    const auto once = run_peak(table().peak_q8, int32_t{0x01010101}, 1);
-    const auto often = run_peak(table().peak_q8, int32_t{0x01010101}, n_rounds);
-    EXPECT_NE(once.second, 0);
-    EXPECT_EQ(often.first, n_rounds * once.first);
-    EXPECT_EQ(often.second, static_cast<double>(n_rounds) * once.second);
+    for (const PeakKernel peak : {table().peak_q8, table().peak_q4}) {
+      const auto once = run_peak(peak, int32_t{0x01010101}, 1);
+      const auto often = run_peak(peak, int32_t{0x01010101}, n_rounds);
+      EXPECT_NE(once.second, 0);
+      EXPECT_EQ(often.first, n_rounds * once.first);
+      EXPECT_EQ(often.second, static_cast<double>(n_rounds) * once.second);
+    }
     // Two ones in bfloat16.
     const float ones = table().bf16.x_bytes == 2 ? std::bit_cast<float>(0x3f803f80) : 1.0f;
     const auto [n_bf16, bf16_sum] = run_peak(table().bf16.peak, ones, n_rounds);

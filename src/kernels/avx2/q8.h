@@ -81,14 +81,18 @@ struct Q8 {
   /// The first and third codes of four, and the second and fourth, in 16 bits.
   static I even_words(I codes) { return _mm256_and_si256(codes, _mm256_set1_epi16(255)); }
   static I odd_words(I codes) { return _mm256_srli_epi16(codes, 8); }
-  /// sums + words * x with the same two words of x in every lane.
-  static I dot_words(I sums, I words, const int16_t* x) {
-    return in_order(_mm256_add_epi32(sums, _mm256_madd_epi16(words, broadcast_x(x))));
+  /// sums + words * x, each lane the sum of its two.
+  static I dot_words(I sums, I words, I x) {
+    return in_order(_mm256_add_epi32(sums, _mm256_madd_epi16(words, x)));
   }
-  /// pairs + codes * x with the same four codes of x in every lane, summed two and two in 16 bits.
-  static I dot_pairs(I pairs, I codes, const int8_t* x) {
-    return in_order(_mm256_add_epi16(pairs, _mm256_maddubs_epi16(codes, broadcast_x(x))));
+  /// The same with two words of x in every lane.
+  static I dot_words(I sums, I words, const int16_t* x) { return dot_words(sums, words, broadcast_x(x)); }
+  /// pairs + codes * x, each 16 bits the sum of their two.
+  static I dot_pairs(I pairs, I codes, I x) {
+    return in_order(_mm256_add_epi16(pairs, _mm256_maddubs_epi16(codes, x)));
   }
+  /// The same with four codes of x in every lane.
+  static I dot_pairs(I pairs, I codes, const int8_t* x) { return dot_pairs(pairs, codes, broadcast_x(x)); }
   static I sums_of_pairs(I pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
   /// 32 codes in the order of Q8Rows::words.
   static void widen(int16_t* words, const int8_t* codes) {

@@ -10,6 +10,7 @@ constinit const KernelTable kTable = {
     .matmul = matmul,
     .peak_f32 = nullptr,
     .peak_q8 = nullptr,
+    .peak_q4 = nullptr,
     .bf16 = {.x_bytes = sizeof(float),
              .group_rows = 1,
              .round = round_bf16,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/simd/tile_q8.inl.h"
 #include "kernels/simd/unroll.h"
 
 namespace lille::kernels::simd {
@@ -39,11 +40,32 @@ int64_t peak_f32(float* sink, int64_t n_rounds) noexcept {
 template <typename Q>
 int64_t peak_q8(float* sink, int64_t n_rounds) noexcept {
   const auto x = Q::load(sink);
+  const auto dot = [&](auto sums) {
+    if constexpr (MultipliesWords<Q>) {
+      return Q::dot_words(sums, x, x);
+    } else {
+      return Q::template dot<8>(sums, x, x);
+    }
+  };
   run_chains(
-      sink, n_rounds, [](const float* from) { return Q::load(from); },
-      [&](auto sums) { return Q::template dot<8>(sums, x, x); },
+      sink, n_rounds, [](const float* from) { return Q::load(from); }, dot,
       [&](auto sums) { Q::store(sink, Q::V::add_int(Q::load(sink), sums)); });
-  return n_rounds * kPeakChains * Q::kCodes * 2;
+  return n_rounds * kPeakChains * Q::kCodes * (MultipliesWords<Q> ? 1 : 2);
+}
+
+/// PeakKernel of 4-bit codes.
+template <typename Q>
+int64_t peak_q4(float* sink, int64_t n_rounds) noexcept {
+  if constexpr (MultipliesWords<Q>) {
+    const auto x = Q::load(sink);
+    run_chains(
+        sink, n_rounds, [](const float* from) { return Q::load(from); },
+        [&](auto pairs) { return Q::dot_pairs(pairs, x, x); },
+        [&](auto pairs) { Q::store(sink, Q::V::add_int(Q::load(sink), pairs)); });
+    return n_rounds * kPeakChains * Q::kCodes * 2;
+  } else {
+    return peak_q8<Q>(sink, n_rounds);
+  }
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ constexpr KernelTable make_table(std::string_view name, std::string_view require
       .matmul = matmul<V>,
       .peak_f32 = peak_f32<V>,
       .peak_q8 = peak_q8<Q>,
+      .peak_q4 = peak_q4<Q>,
       .bf16 = {.x_bytes = sizeof(float),
                .group_rows = 1,
                .round = round_bf16<V>,
