@@ -3,10 +3,10 @@
 #include "cli/batch.h"
 #include "generate/options_json.h"
 #include "io/json.h"
+#include "io/json_text.h"
 #include "lille/version.h"
 #include "model/access.h"
 #include "model/fingerprint.h"
-#include "server/json_text.h"
 
 namespace lille::cli {
 namespace {

@@ -6,9 +6,9 @@
 #include "base/text.h"
 #include "generate/options_json.h"
 #include "io/json.h"
+#include "io/json_text.h"
 #include "lille/grammar.h"
 #include "lille/overflow.h"
-#include "server/json_text.h"
 
 namespace lille {
 namespace {

@@ -1,4 +1,4 @@
-#include "server/json_text.h"
+#include "io/json_text.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
