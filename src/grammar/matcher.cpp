@@ -152,8 +152,10 @@ void Matcher::finish_rule(uint32_t rule, State origin) {
 std::pair<const Matcher::Wait*, const Matcher::Wait*> Matcher::waits_for(uint32_t rule, State origin) const {
   const Set& set = sets_[origin];
   const Wait* const begin = waits_.data() + set.waits_begin;
-  const auto found = std::ranges::equal_range(begin, begin + set.n_waits, rule, {}, &Wait::rule);
-  return {found.begin(), found.end()};
+  const Wait* const end = begin + set.n_waits;
+  // Not std::ranges::equal_range, which clang 14 of the fuzz targets cannot compile.
+  return {std::ranges::lower_bound(begin, end, rule, {}, &Wait::rule),
+          std::ranges::upper_bound(begin, end, rule, {}, &Wait::rule)};
 }
 
 uint64_t Matcher::hash_of_new() const noexcept {
