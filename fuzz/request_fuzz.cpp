@@ -51,9 +51,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t n_bytes) {
     check_request(data[0] == 'c' ? lille::read_chat_request(object, model)
                                  : lille::read_completion_request(object, model),
                   model);
-  } catch (const lille::RefusedRequest& error) {
+  } catch (const lille::Error& error) {
     lille::fuzz::check_message(error);
-    lille::fuzz::require(error.status() == 400 || error.status() == 404);
+    const int status = lille::status_of(error);
+    lille::fuzz::require(status == 400 || status == 404);
     lille::fuzz::require(nlohmann::json::accept(lille::error_body(error)));
   }
   return 0;

@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace lille {
 
@@ -23,14 +24,18 @@ enum class ErrorCode {
 /// line.
 class Error : public std::runtime_error {
  public:
-  /// An error of this kind; `message` is what what() returns.
-  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  /// An error of this kind; `message` is what what() returns, `field` what field() does.
+  Error(ErrorCode code, const std::string& message, std::string field = {})
+      : std::runtime_error(message), code_(code), field_(std::move(field)) {}
 
   /// The kind of failure.
   ErrorCode code() const noexcept { return code_; }
+  /// The option or field that is wrong, by its name without dashes ("top_p"); empty if it is not one of them.
+  const std::string& field() const noexcept { return field_; }
 
  private:
   ErrorCode code_;
+  std::string field_;
 };
 
 }  // namespace lille

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <cassert>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "lille/error.h"
@@ -13,6 +15,13 @@ namespace lille {
 template <typename... Args>
 [[noreturn]] void raise(ErrorCode code, fmt::format_string<Args...> format, Args&&... args) {
   throw Error(code, fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// Throws Error(kInvalidArgument) about one option or field, which the message names as its reader writes it.
+template <typename... Args>
+[[noreturn]] void raise_field(std::string_view field, fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(ErrorCode::kInvalidArgument, fmt::format(format, std::forward<Args>(args)...),
+              std::string(field));
 }
 
 }  // namespace lille

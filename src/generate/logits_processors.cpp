@@ -112,15 +112,15 @@ class CallableProcessor : public LogitsProcessor {
 
 void check_penalty(std::string_view name, float value, std::string_view range, bool is_in_range) {
   if (!std::isfinite(value) || !is_in_range)
-    raise(ErrorCode::kInvalidArgument,
-          "[make_logits_processors] {}: expected {}, got {}. Hint: 0 switches it off", name, range, value);
+    raise_field(name, "[make_logits_processors] {}: expected {}, got {}. Hint: 0 switches it off", name,
+                range, value);
 }
 
 void check_context_size(std::string_view name, int64_t value) {
   if (value < 0)
-    raise(ErrorCode::kInvalidArgument,
-          "[make_logits_processors] {}: expected an integer >= 0, got {}. Hint: 0 stands for all tokens",
-          name, value);
+    raise_field(
+        name, "[make_logits_processors] {}: expected an integer >= 0, got {}. Hint: 0 stands for all tokens",
+        name, value);
 }
 
 void check_options(const LogitsProcessorOptions& options, int64_t vocab_size) {
@@ -132,15 +132,16 @@ void check_options(const LogitsProcessorOptions& options, int64_t vocab_size) {
           vocab_size);
   for (const auto& [token, bias] : options.logit_bias) {
     if (token < 0 || token >= vocab_size)
-      raise(ErrorCode::kInvalidArgument,
-            "[make_logits_processors] logit_bias: expected token ids in [0, {}), got {}. Hint: {}",
-            vocab_size, token, kIdHint);
+      raise_field("logit_bias",
+                  "[make_logits_processors] logit_bias: expected token ids in [0, {}), got {}. Hint: {}",
+                  vocab_size, token, kIdHint);
     if (std::isnan(bias) || bias == std::numeric_limits<float>::infinity())
-      raise(ErrorCode::kInvalidArgument,
-            "[make_logits_processors] logit_bias: expected numbers below +inf, got {} for token {}. Hint: a "
-            "bias of 1000 "
-            "makes a token certain, -inf excludes it",
-            bias, token);
+      raise_field(
+          "logit_bias",
+          "[make_logits_processors] logit_bias: expected numbers below +inf, got {} for token {}. Hint: a "
+          "bias of 1000 "
+          "makes a token certain, -inf excludes it",
+          bias, token);
   }
   check_penalty("repetition_penalty", options.repetition_penalty, "a finite number >= 0",
                 options.repetition_penalty >= 0);

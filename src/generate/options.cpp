@@ -81,8 +81,8 @@ std::string choices_text(const OptionSpec& spec) {
 
 void check_choice(const OptionSpec& spec, std::string_view text) {
   if (text.empty() || is_choice(spec, text)) return;
-  raise(ErrorCode::kInvalidArgument, "{}: expected {}, got \"{}\"", flag_of(spec.name), choices_text(spec),
-        printable(text));
+  raise_field(spec.name, "{}: expected {}, got \"{}\"", flag_of(spec.name), choices_text(spec),
+              printable(text));
 }
 
 std::map<int32_t, float> parse_logit_bias(std::string_view text) {
@@ -137,14 +137,14 @@ StreamOptions make_stream_options(const GenerationOptions& options, const Genera
 
   const std::optional<Overflow> overflow = overflow_from_name(options.overflow);
   if (!overflow)
-    raise(ErrorCode::kInvalidArgument, "--overflow: expected error, truncate-left or trim-turns, got \"{}\"",
-          printable(options.overflow));
+    raise_field("overflow", "--overflow: expected error, truncate-left or trim-turns, got \"{}\"",
+                printable(options.overflow));
   check_stop_strings(options.stop, "--stop");
   if (!options.grammar.empty() && !options.json_schema.empty())
-    raise(ErrorCode::kInvalidArgument, "--grammar: expected none beside --json-schema, got both");
+    raise_field("grammar", "--grammar: expected none beside --json-schema, got both");
   if (options.top_logprobs > tokenizer.vocab_size())
-    raise(ErrorCode::kInvalidArgument, "--top-logprobs: expected 0 to {} (vocab_size), got {}",
-          tokenizer.vocab_size(), options.top_logprobs);
+    raise_field("top_logprobs", "--top-logprobs: expected 0 to {} (vocab_size), got {}",
+                tokenizer.vocab_size(), options.top_logprobs);
 
   StreamOptions stream;
   stream.max_tokens = options.max_tokens;

@@ -291,8 +291,8 @@ void check_ranges(const Options& options) {
       if (!spec.choices.empty()) return check_choice(spec, fmt::format("{}", value));
       // NaN fails both comparisons.
       if (static_cast<double>(value) >= spec.min && static_cast<double>(value) <= spec.max) return;
-      raise(ErrorCode::kInvalidArgument, "{}: expected a number from {} to {}, got {}", flag_of(spec.name),
-            spec.min, spec.max, value);
+      raise_field(spec.name, "{}: expected a number from {} to {}, got {}", flag_of(spec.name), spec.min,
+                  spec.max, value);
     };
     using Field = std::remove_cvref_t<decltype(field)>;
     if constexpr (std::is_same_v<Field, std::string>) {

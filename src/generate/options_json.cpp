@@ -12,10 +12,11 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::string_view kBiasField = "logit_bias";
 constexpr double kMaxBias = std::numeric_limits<float>::max();
 
 [[noreturn]] void refuse(const OptionSpec& spec, std::string_view expected, const json& value) {
-  raise(ErrorCode::kInvalidArgument, "{}: expected {}, got {}", spec.name, expected, describe(value));
+  raise_field(spec.name, "{}: expected {}, got {}", spec.name, expected, describe(value));
 }
 
 std::string range_text(const OptionSpec& spec, std::string_view kind) {
@@ -86,8 +87,7 @@ void set(std::optional<Value>& field, const OptionSpec& spec, const json& value)
 
 std::map<int32_t, float> biases_from_json(const json& object, std::string_view name) {
   const auto refuse = [name](const json& value) {
-    raise(ErrorCode::kInvalidArgument, "{}: expected an object of numbers by token id, got {}", name,
-          describe(value));
+    raise_field(kBiasField, "{}: expected an object of numbers by token id, got {}", name, describe(value));
   };
   if (!object.is_object()) refuse(object);
   std::map<int32_t, float> biases;
@@ -98,7 +98,7 @@ std::map<int32_t, float> biases_from_json(const json& object, std::string_view n
     const bool excludes = value == "-inf";
     if (!excludes && !(value.is_number() && std::abs(value.get<double>()) <= kMaxBias)) refuse(value);
     if (!biases.emplace(id, excludes ? -std::numeric_limits<float>::infinity() : value.get<float>()).second)
-      raise(ErrorCode::kInvalidArgument, "{}: expected each token id once, got {} twice", name, id);
+      raise_field(kBiasField, "{}: expected each token id once, got {} twice", name, id);
   }
   return biases;
 }

@@ -17,16 +17,16 @@ void check_range(std::string_view name, float value, float high, std::string_vie
   // Written so that NaN fails it.
   if (value >= 0 && value <= high) return;
   if (high == std::numeric_limits<float>::max())
-    raise(ErrorCode::kInvalidArgument, "[make_sampler] {}: expected a finite number >= 0, got {}. Hint: {}",
-          name, value, hint);
-  raise(ErrorCode::kInvalidArgument, "[make_sampler] {}: expected a number in [0, {}], got {}. Hint: {}",
-        name, high, value, hint);
+    raise_field(name, "[make_sampler] {}: expected a finite number >= 0, got {}. Hint: {}", name, value,
+                hint);
+  raise_field(name, "[make_sampler] {}: expected a number in [0, {}], got {}. Hint: {}", name, high, value,
+              hint);
 }
 
 void check_at_least(std::string_view name, int64_t value, int64_t low, std::string_view hint) {
   if (value < low)
-    raise(ErrorCode::kInvalidArgument, "[make_sampler] {}: expected an integer >= {}, got {}. Hint: {}", name,
-          low, value, hint);
+    raise_field(name, "[make_sampler] {}: expected an integer >= {}, got {}. Hint: {}", name, low, value,
+                hint);
 }
 
 int32_t checked_choice(int32_t token, std::span<const float> logprobs) {

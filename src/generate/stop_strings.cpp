@@ -12,14 +12,14 @@ namespace lille {
 void check_stop_strings(std::span<const std::string> stops, std::string_view name) {
   for (const std::string& stop : stops) {
     if (stop.empty())
-      raise(ErrorCode::kInvalidArgument,
-            "{}: expected strings of at least one character, got an empty one. Hint: leave it out, an answer "
-            "then ends at the model's end token or max_tokens",
-            name);
+      raise_field(
+          "stop",
+          "{}: expected strings of at least one character, got an empty one. Hint: leave it out, an answer "
+          "then ends at the model's end token or max_tokens",
+          name);
     if (!is_valid_utf8(stop))
-      raise(ErrorCode::kInvalidArgument,
-            "{}: expected UTF-8 text, got \"{}\". Hint: convert it, for example with iconv", name,
-            printable(stop));
+      raise_field("stop", "{}: expected UTF-8 text, got \"{}\". Hint: convert it, for example with iconv",
+                  name, printable(stop));
   }
 }
 

@@ -58,7 +58,7 @@ std::string error_body(const Error& error) {
       {"error",
        {{"message", error.what()},
         {"type", type_of(status_of(error))},
-        {"param", refused == nullptr ? ordered_json() : text_or_null(refused->param())},
+        {"param", text_or_null(error.field())},
         {"code", refused == nullptr ? ordered_json() : text_or_null(refused->reason())}}}};
   return body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }

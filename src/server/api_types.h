@@ -59,21 +59,18 @@ struct ApiReply {
 class RefusedRequest : public Error {
  public:
   /// @param status   of HTTP.
-  /// @param param    the field in question; empty: none.
+  /// @param field    the field or header in question; empty: none.
   /// @param reason   OpenAI's `code`, "context_length_exceeded"; empty: none.
-  RefusedRequest(int status, const std::string& message, std::string param = "", std::string reason = "")
-      : Error(status < 500 ? ErrorCode::kInvalidArgument : ErrorCode::kInternal, message),
+  RefusedRequest(int status, const std::string& message, std::string field = "", std::string reason = "")
+      : Error(status < 500 ? ErrorCode::kInvalidArgument : ErrorCode::kInternal, message, std::move(field)),
         status_(status),
-        param_(std::move(param)),
         reason_(std::move(reason)) {}
 
   int status() const noexcept { return status_; }
-  const std::string& param() const noexcept { return param_; }
   const std::string& reason() const noexcept { return reason_; }
 
  private:
   int status_;
-  std::string param_;
   std::string reason_;
 };
 

@@ -18,32 +18,12 @@ using nlohmann::json;
 constexpr std::string_view kSchemaField = "response_format.json_schema.schema";
 constexpr std::size_t kMaxSchemaNameBytes = 64;
 
-// The field that a message of make_stream_options begins with, behind who says it and the dashes of a flag.
-// What follows quotes the client, who may name things like fields.
-std::string subject_of(std::string_view message) {
-  constexpr std::string_view kSpeakerEnd = "] ";
-  if (message.starts_with('[') && message.find(kSpeakerEnd) != std::string_view::npos)
-    message.remove_prefix(message.find(kSpeakerEnd) + kSpeakerEnd.size());
-  std::string found;
-  GenerationOptions options;
-  visit_options(options, [&](const OptionSpec& spec, const auto&) {
-    for (const std::string& name : {std::string(spec.name), flag_of(spec.name)})
-      if (message.starts_with(name) && message.substr(name.size()).starts_with(':')) found = spec.name;
-  });
-  return found;
-}
-
 void read_table(Fields& fields, GenerationOptions& options) {
   visit_options(options, [&](const OptionSpec& spec, const auto&) {
     // The two forms differ in these.
     if (spec.name == "logprobs" || spec.name == "top_logprobs") return;
     const json* value = fields.find(spec.name);
-    if (value == nullptr) return;
-    try {
-      set_json_option(options, spec.name, *value);
-    } catch (const Error& error) {
-      throw RefusedRequest(400, error.what(), std::string(spec.name));
-    }
+    if (value != nullptr) set_json_option(options, spec.name, *value);
   });
   if (options.stop.size() > kMaxStops)
     refuse_field("stop", fmt::format("at most {} texts", kMaxStops), fmt::to_string(options.stop.size()));
@@ -164,11 +144,7 @@ void finish(const Fields& fields, GenerationRequest& request, const ServedModel&
   options.overflow = overflow_name(Overflow::kError);
   options.grammar.clear();
   options.json_schema.clear();
-  try {
-    request.answer = make_stream_options(options, model.defaults, model.tokenizer);
-  } catch (const Error& error) {
-    throw RefusedRequest(400, error.what(), subject_of(error.what()));
-  }
+  request.answer = make_stream_options(options, model.defaults, model.tokenizer);
   hold_to_grammar(request, model.tokenizer);
 }
 

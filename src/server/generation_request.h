@@ -82,10 +82,10 @@ void check_length(std::span<const int32_t> tokens, std::string_view name, const 
 /// @throws RefusedRequest as parse_body.
 nlohmann::json parse_answer_body(std::string_view body);
 /// The body of /v1/completions.
-/// @throws RefusedRequest that names the field.
+/// @throws RefusedRequest or another Error(kInvalidArgument) that has the field.
 GenerationRequest read_completion_request(const nlohmann::json& body, const ServedModel& model);
 /// The body of /v1/chat/completions.
-/// @throws RefusedRequest that names the field.
+/// @throws as read_completion_request.
 GenerationRequest read_chat_request(const nlohmann::json& body, const ServedModel& model);
 
 }  // namespace lille

@@ -68,6 +68,18 @@ TEST(OptionsJson, NamesThatAreNotInTheTable) {
     EXPECT_FALSE(set_json_option(options, name, 1)) << name;
 }
 
+TEST(OptionsJson, EveryErrorCarriesItsField) {
+  GenerationOptions table;
+  visit_options(table, [](const OptionSpec& spec, const auto&) {
+    try {
+      with(spec.name, json::array({1}));
+      ADD_FAILURE() << spec.name << " takes an array of numbers";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.field(), spec.name);
+    }
+  });
+}
+
 TEST(OptionsJson, WhatIsNotOfItsKindOrRange) {
   expect_refused("max_tokens: expected a whole number from 0 to 1000000000, got -1", "max_tokens", -1);
   expect_refused("max_tokens: expected a whole number", "max_tokens", 1.0);

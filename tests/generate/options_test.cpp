@@ -338,6 +338,33 @@ TEST(Options, WhatOnlyTheTokenizerOrTheTextTellsIsRefusedAtOnce) {
           [](auto& o) { o.grammar = o.json_schema = "{}"; });
 }
 
+TEST(Options, ErrorsOfWhatAnAnswerIsMadeWithCarryTheirField) {
+  const auto field_of = [](auto&& change) -> std::string {
+    GenerationOptions options;
+    change(options);
+    try {
+      make_stream_options(options, {}, test_tokenizer());
+    } catch (const Error& error) {
+      return error.field();
+    }
+    return "nothing was thrown";
+  };
+  EXPECT_EQ(field_of([](auto& o) { o.temperature = -1.0F; }), "temperature");
+  EXPECT_EQ(field_of([](auto& o) { o.top_p = 2.0F; }), "top_p");
+  EXPECT_EQ(field_of([](auto& o) { o.top_k = -1; }), "top_k");
+  EXPECT_EQ(field_of([](auto& o) { o.sampler.xtc_threshold = 0.6F; }), "xtc_threshold");
+  EXPECT_EQ(field_of([](auto& o) { o.repetition_penalty = -1.0F; }), "repetition_penalty");
+  EXPECT_EQ(field_of([](auto& o) { o.logits_processors.presence_context_size = -1; }),
+            "presence_context_size");
+  EXPECT_EQ(field_of([](auto& o) { o.logits_processors.logit_bias = {{40000, 1.0F}}; }), "logit_bias");
+  EXPECT_EQ(field_of([](auto& o) { o.logits_processors.logit_bias = {{1, NAN}}; }), "logit_bias");
+  EXPECT_EQ(field_of([](auto& o) { o.stop = {""}; }), "stop");
+  EXPECT_EQ(field_of([](auto& o) { o.stop = {"\xff"}; }), "stop");
+  EXPECT_EQ(field_of([](auto& o) { o.top_logprobs = 32769; }), "top_logprobs");
+  EXPECT_EQ(field_of([](auto& o) { o.overflow = "cut"; }), "overflow");
+  EXPECT_EQ(field_of([](auto& o) { o.grammar = o.json_schema = "{}"; }), "grammar");
+}
+
 TEST(Options, TextsOtherThanTheChoices) {
   for (const char* bad : {"shift", "error|trim-turns", "trim", "|"})
     expect_out_of_range("--overflow: expected error, truncate-left or trim-turns, got",

@@ -14,7 +14,7 @@ std::pair<std::string, std::string> refusal(Action&& action) {
     action();
   } catch (const RefusedRequest& error) {
     EXPECT_EQ(error.status(), 400);
-    return {error.param(), error.what()};
+    return {error.field(), error.what()};
   }
   ADD_FAILURE() << "nothing was refused";
   return {};

@@ -19,7 +19,7 @@ class MessagesTest : public test::ApiClient {
       read(messages);
       ADD_FAILURE() << messages;
     } catch (const RefusedRequest& error) {
-      EXPECT_EQ(error.param(), param) << error.what();
+      EXPECT_EQ(error.field(), param) << error.what();
       EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
     }
   }
