@@ -65,7 +65,7 @@ CLI::Option* add_option(CLI::App& command, const OptionSpec& spec, Field& field)
         ->excludes(yes);
     return yes;
   } else if constexpr (std::is_same_v<Field, std::string>) {
-    if (spec.is_file) return add_file_option(command, spec, field);
+    if (spec.check_file != nullptr) return add_file_option(command, spec, field);
     return command.add_option(flags, field, help);
   } else if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
     // Taken as they are: CLI11 would read {} and [a,b] as lists.

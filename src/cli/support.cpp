@@ -13,7 +13,6 @@
 #include "base/utf8.h"
 #include "cli/cli.h"
 #include "kernels/kernel_table.h"
-#include "lille/grammar.h"
 #include "model/rope_choice.h"
 
 namespace lille::cli {
@@ -77,17 +76,6 @@ std::filesystem::path model_path(const ModelOptions& options, const Environment&
   return environment.default_model;
 }
 
-namespace {
-
-// Before a model is loaded, and where it is known which file the text comes from.
-void check_grammar_file(const OptionSpec& spec, const std::string& path, const std::string& text) {
-  const std::string where = fmt::format("{} {}: {}", flag_of(spec.name), printable_path(path), spec.name);
-  if (spec.name == "grammar") Grammar::parse(text, where);
-  if (spec.name == "json_schema") Grammar::from_json_schema(text, where);
-}
-
-}  // namespace
-
 CLI::Option* add_file_option(CLI::App& command, const OptionSpec& spec, std::string& field) {
   const auto read = [&field, spec](const std::string& path) {
     try {
@@ -98,7 +86,8 @@ CLI::Option* add_file_option(CLI::App& command, const OptionSpec& spec, std::str
     if (field.empty())
       raise(ErrorCode::kInvalidArgument, "{}: expected a text in {}, got an empty file", flag_of(spec.name),
             printable_path(path));
-    check_grammar_file(spec, path, field);
+    // Before a model is loaded, and where it is known which file the text comes from.
+    spec.check_file(field, fmt::format("{} {}: {}", flag_of(spec.name), printable_path(path), spec.name));
   };
   return command.add_option_function<std::string>(flag_of(spec.name), read, std::string(spec.help));
 }

@@ -45,6 +45,11 @@ struct Item {
   Answer answer;
   std::vector<float> logits = {};  // (vocab_size) of the last pass; empty if it was not at the prompt's end
   bool has_ended = false;
+
+  // Whether a pass reads for it. Who cancels may have the cache back at once.
+  bool wants_pass() const {
+    return !has_ended && sequence.has_pending() && !sequence.options().cancel.stop_requested();
+  }
 };
 
 using ItemPtr = std::unique_ptr<Item>;
@@ -84,9 +89,7 @@ void BatchGenerator::State::admit() {
 // Ends those whose caches somebody else changed.
 void BatchGenerator::State::check_caches() {
   for (const ItemPtr& item : running) {
-    // Who cancels may have the cache back at once.
-    if (item->has_ended || !item->sequence.has_pending() || item->sequence.options().cancel.stop_requested())
-      continue;
+    if (!item->wants_pass()) continue;
     try {
       item->sequence.check_cache();
     } catch (...) {
@@ -100,8 +103,7 @@ std::vector<Item*> BatchGenerator::State::choose() {
   std::vector<Item*> chosen;
   int64_t n_prefilling = 0;
   for (const ItemPtr& item : running) {
-    if (item->has_ended || !item->sequence.has_pending() || item->sequence.options().cancel.stop_requested())
-      continue;
+    if (!item->wants_pass()) continue;
     if (item->sequence.reads_prompt() && ++n_prefilling > options.prefill_batch_size) continue;
     chosen.push_back(item.get());
   }

@@ -60,6 +60,12 @@ std::map<int32_t, float> parse_bias_object(std::string_view text) {
 
 }  // namespace
 
+void check_grammar(std::string_view text, std::string_view where) { Grammar::parse(text, where); }
+
+void check_json_schema(std::string_view text, std::string_view where) {
+  Grammar::from_json_schema(text, where);
+}
+
 std::string flag_of(std::string_view option_name) {
   std::string flag = "--" + std::string(option_name);
   std::ranges::replace(flag, '_', '-');

@@ -31,9 +31,15 @@ struct OptionSpec {
   double min = std::numeric_limits<double>::lowest();
   double max = std::numeric_limits<double>::max();
   std::string_view choices = {};  ///< "half|original": the texts or numbers allowed; empty: any.
-  /// The flag names a file that holds the text; a JSON field is the text, or an object for JSON.
-  bool is_file = false;
+  /// Set if the flag names a file that holds the text: refuses a text that is none of its kind, by the name
+  /// `where`. A JSON field is the text, or an object for JSON.
+  void (*check_file)(std::string_view text, std::string_view where) = nullptr;
 };
+
+/// @throws Error(kInvalidArgument) as Grammar::parse.
+void check_grammar(std::string_view text, std::string_view where);
+/// @throws Error(kInvalidArgument) as Grammar::from_json_schema.
+void check_json_schema(std::string_view text, std::string_view where);
 
 /// "--top-p" for "top_p".
 std::string flag_of(std::string_view option_name);
@@ -177,13 +183,13 @@ void visit_options(Options& options, Visitor&& visit) {
                    .value_name = "FILE",
                    .help = "Answer with JSON that fulfils this JSON Schema (docs/GRAMMAR.md); "
                            "{\"type\": \"object\"} is any object.",
-                   .is_file = true},
+                   .check_file = check_json_schema},
         options.json_schema);
   visit(OptionSpec{.name = "grammar",
                    .alias = "",
                    .value_name = "FILE",
                    .help = "Answer with a text of this grammar: root ::= \"yes\" | \"no\" (docs/GRAMMAR.md).",
-                   .is_file = true},
+                   .check_file = check_grammar},
         options.grammar);
   visit(OptionSpec{"bos", "", "",
                    "Begin with <|startoftext|>. Default: add_bos_token of tokenizer_config.json, else yes."},

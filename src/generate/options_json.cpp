@@ -50,14 +50,14 @@ void set(float& field, const OptionSpec& spec, const json& value) {
 }
 
 void set(std::string& field, const OptionSpec& spec, const json& value) {
-  if (spec.is_file && value.is_object()) {
+  if (spec.check_file != nullptr && value.is_object()) {
     field = value.dump(-1, ' ', false, json::error_handler_t::replace);
     return;
   }
   if (!value.is_string()) refuse(spec, "a text", value);
   const auto& text = value.get_ref<const std::string&>();
   if (!is_choice(spec, text)) refuse(spec, choices_text(spec), value);
-  if (spec.is_file && text.empty()) refuse(spec, "a text or null", value);
+  if (spec.check_file != nullptr && text.empty()) refuse(spec, "a text or null", value);
   field = text;
 }
 
