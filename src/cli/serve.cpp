@@ -11,6 +11,7 @@
 #include "server/http_server.h"
 #include "server/scheduler.h"
 #include "server/tls.h"
+#include "server/trusted_proxies.h"
 
 namespace lille::cli {
 namespace {
@@ -85,6 +86,7 @@ void run_serve(const ServeArguments& arguments, const Environment& environment) 
   // Before anything is loaded.
   const AccessRules rules(arguments.server);
   make_tls_context(arguments.server);
+  const TrustedProxies proxies(arguments.server.trusted_proxy);
   Interrupts interrupts(Interrupts::Signals::kInterruptAndTerminate);
   const Model model = load_model(arguments.model, environment);
   check_chat_template(model.path());

@@ -23,7 +23,7 @@ struct ApiRequest {
   std::string path;                                 ///< "/v1/models", without a query.
   std::map<std::string, std::string> headers = {};  ///< Names in lower case.
   std::string body = {};
-  std::string client = {};             ///< The address that it came from.
+  std::string client = {};             ///< The address that it came from, as trusted proxies say.
   std::function<bool()> is_gone = {};  ///< Whether nobody waits for the reply any more; empty: never.
 
   /// A header's value, empty if it did not come.

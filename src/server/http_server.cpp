@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "server/client_stream.h"
 #include "server/connection_threads.h"
+#include "server/trusted_proxies.h"
 
 namespace lille {
 namespace {
@@ -39,12 +40,21 @@ constexpr std::string_view kNeedsTls =
     R"({"error":{"message":"[server] expected HTTPS, got HTTP. Hint: https://","type":"invalid_request_error","param":null,"code":"needs_tls"}})";
 static_assert(kNeedsTls.size() - kNeedsTls.find('{') == 136);
 
-ApiRequest api_request(const httplib::Request& request, const ClientStream& stream) {
+// All that came of it, in this order.
+std::string forwarded_for(const httplib::Request& request) {
+  const auto [begin, end] = request.headers.equal_range("X-Forwarded-For");
+  std::string list;
+  for (auto header = begin; header != end; ++header) list += (header == begin ? "" : ",") + header->second;
+  return list;
+}
+
+ApiRequest api_request(const httplib::Request& request, const ClientStream& stream,
+                       const TrustedProxies& proxies) {
   ApiRequest converted;
   converted.method = request.method;
   converted.path = request.path;
   for (const auto& [name, value] : request.headers) converted.headers.emplace(lower_case(name), value);
-  converted.client = stream.peer();
+  converted.client = proxies.client(stream.peer(), forwarded_for(request));
   converted.is_gone = [&stream] { return stream.is_gone(); };
   return converted;
 }
@@ -121,6 +131,7 @@ class HttpServer::Listener : private httplib::Server {
 
   Api& api_;
   ServerOptions options_;
+  TrustedProxies proxies_;
   std::optional<TlsContext> tls_;
   int64_t max_body_bytes_;
   int listening_socket_ = -1;
@@ -137,6 +148,7 @@ class HttpServer::Listener : private httplib::Server {
 HttpServer::Listener::Listener(Api& api, const ServerOptions& options)
     : api_(api),
       options_(options),
+      proxies_(options.trusted_proxy),
       tls_(make_tls_context(options)),
       max_body_bytes_(options.max_body_kib << 10),
       threads_(options.max_connections + kRefusingThreads, kIdleThread_s) {
@@ -185,7 +197,8 @@ void HttpServer::Listener::set_handlers() {
     ClientStream& stream = current();
     if (!stream.refusal && request.method == "POST") return HandlerResponse::Unhandled;
     stream.is_answered = true;
-    ApiReply reply = stream.refusal ? std::move(*stream.refusal) : api_.handle(api_request(request, stream));
+    ApiReply reply =
+        stream.refusal ? std::move(*stream.refusal) : api_.handle(api_request(request, stream, proxies_));
     fill(response, std::move(reply), request.version != "HTTP/1.0");
     return HandlerResponse::Handled;
   });
@@ -293,7 +306,7 @@ void HttpServer::Listener::prepare(httplib::Request& request, ClientStream& stre
   request.headers.erase("Accept-Encoding");
   request.headers.erase("Range");
   request.ranges.clear();
-  const ApiRequest head = api_request(request, stream);
+  const ApiRequest head = api_request(request, stream, proxies_);
   bool has_body = true;
   try {
     const std::optional<uint64_t> n_bytes = body_bytes(request);
@@ -330,7 +343,7 @@ void HttpServer::Listener::prepare(httplib::Request& request, ClientStream& stre
 void HttpServer::Listener::answer_post(const httplib::Request& request, httplib::Response& response,
                                        const httplib::ContentReader& read) {
   ClientStream& stream = current();
-  ApiRequest call = api_request(request, stream);
+  ApiRequest call = api_request(request, stream, proxies_);
   bool is_too_large = false;
   const bool is_whole = read([&](const char* bytes, std::size_t n_bytes) {
     call.body.append(bytes, n_bytes);
@@ -358,7 +371,7 @@ void HttpServer::Listener::answer_error(const httplib::Request& request, httplib
   response.set_header("Connection", "close");
   fill(response,
        api_.refuse(
-           api_request(request, stream),
+           api_request(request, stream, proxies_),
            RefusedRequest(status, "[server] expected a whole request of HTTP/1.1, got something else")),
        true);
 }

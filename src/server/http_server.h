@@ -18,7 +18,8 @@ class HttpServer {
  public:
   /// Listens; requests wait until start().
   /// @param api  outlives this object.
-  /// @throws Error(kIo) that names the address if it cannot be listened on, and as make_tls_context does.
+  /// @throws Error(kIo) that names the address if it cannot be listened on, and as make_tls_context and
+  ///   TrustedProxies do.
   HttpServer(Api& api, const ServerOptions& options);
   /// Stops at once, unless stop() did.
   ~HttpServer();

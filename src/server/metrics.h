@@ -20,7 +20,7 @@ namespace lille {
 /// What became of one request.
 struct RequestRecord {
   std::string id;      ///< X-Request-Id.
-  std::string client;  ///< The address that it came from.
+  std::string client;  ///< The address that it came from, as trusted proxies say.
   std::string method;
   std::string route;                 ///< One of the server's paths; "other" for any other.
   int status = 0;                    ///< 0: none was sent yet.

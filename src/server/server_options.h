@@ -20,6 +20,7 @@ struct ServerOptions {
   std::string tls_key = {};
   std::vector<std::string> cors_origin = {};
   std::vector<std::string> allowed_host = {};
+  std::vector<std::string> trusted_proxy = {};
   std::string model_id = {};
   bool strict = false;
   std::string system_messages = "prepend";
@@ -64,6 +65,11 @@ void visit_access_options(Options& options, Visitor&& visit) {
                    "Another name that requests may call this server by; may be given several times. On an "
                    "address of this machine alone only its own names are."},
         options.allowed_host);
+  visit(
+      OptionSpec{"trusted_proxy", "", "NETWORK",
+                 "A proxy, such as 10.20.0.1 or 10.0.0.0/8, whose X-Forwarded-For says where a request comes "
+                 "from; may be given several times."},
+      options.trusted_proxy);
   visit(OptionSpec{"model_id", "", "NAME",
                    "What clients call the model. Default: the name of its folder or file."},
         options.model_id);

@@ -73,6 +73,7 @@ TEST(Serve, WrongOptionsAreRefusedBeforeAnythingIsLoaded) {
   expect_failure(kWrongUsage, "--cors-origin", {"serve", "--cors-origin", "x"});
   expect_failure(kWrongUsage, "expected --tls-key", {"serve", "--tls-cert", "x"});
   expect_failure(kWrongUsage, "--system-messages", {"serve", "--system-messages", "x"});
+  expect_failure(kWrongUsage, "--trusted-proxy: expected an address", {"serve", "--trusted-proxy", "nginx"});
   expect_failure(kFailed, "/nonexistent", {"serve", "--api-key-file", "/nonexistent"});
 }
 

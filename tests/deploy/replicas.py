@@ -5,6 +5,7 @@ to be open is larger than all buffers and not read; a request that is to be unan
 that stands still.
 """
 
+import collections
 import io
 import json
 import os
@@ -43,7 +44,7 @@ class Replica:
         self.address = (f"10.20.0.1{number}", 8080)
         self.log_path = f"{FOLDER}/{self.name}.log"
         options = ["--host", self.address[0], "--port", "8080", "--without-api-key", "--threads", "1",
-                   "--grace", "600", "--write-timeout", "600", "--read-timeout", "600"]
+                   "--grace", "600", "--write-timeout", "600", "--read-timeout", "600", "--trusted-proxy", PROXY[0]]
         with open(self.log_path, "w") as log, open(f"{FOLDER}/{self.name}.out", "w") as out:
             # Exec: the process is the server itself.
             self.process = subprocess.Popen(
@@ -85,17 +86,15 @@ class Replica:
                     n_connections += 1
         return n_connections
 
+    def log(self):
+        """What the log says of each request."""
+        with open(self.log_path) as log:
+            return [json.loads(line) for line in log if line.startswith("{") and line.endswith("\n")]
+
     def finished(self):
         """How often the log says that each request was answered."""
-        counts = {}
-        with open(self.log_path) as log:
-            for line in log:
-                if not line.startswith("{"):
-                    continue
-                record = json.loads(line)
-                if record["status"] == 200 and record["outcome"] == "finished":
-                    counts[record["request_id"]] = counts.get(record["request_id"], 0) + 1
-        return counts
+        return collections.Counter(record["request_id"] for record in self.log()
+                                   if record["status"] == 200 and record["outcome"] == "finished")
 
 
 class Exchange:
@@ -104,7 +103,7 @@ class Exchange:
     counter = 0
     lock = threading.Lock()
 
-    def __init__(self, path, body=None, affinity=None):
+    def __init__(self, path, body=None, affinity=None, source="127.0.0.1", headers=()):
         with Exchange.lock:
             Exchange.counter += 1
             self.id = f"test-{Exchange.counter}"
@@ -113,10 +112,11 @@ class Exchange:
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         self.socket.settimeout(PATIENCE_S)
+        self.socket.bind((source, 0))
         self.socket.connect(PROXY)
         text = b"" if body is None else json.dumps(body).encode()
         lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", "Host: lille", "Connection: close",
-                 f"X-Request-Id: {self.id}"]
+                 f"X-Request-Id: {self.id}", *headers]
         if affinity is not None:
             lines.append(f"X-Lille-Affinity: {affinity}")
         if body is not None:
@@ -279,6 +279,22 @@ def check_affinity(keys):
     check(len(names) > 1, "every chat goes to", names)
 
 
+def check_clients(replicas):
+    """Each replica knows who asks, whatever the client says of itself."""
+    wanted = {}
+    for source in ("127.0.0.2", "127.0.0.3"):
+        for headers in ((), ["X-Forwarded-For: 192.0.2.1"], ["X-Forwarded-For: x", "X-Forwarded-For: 10.20.0.1, 192.0.2.1"]):
+            exchange = Exchange("/v1/models", source=source, headers=headers).read_all().check_answered_once()
+            wanted[exchange.id] = source
+
+    def told():
+        return {record["request_id"]: record["client"] for replica in replicas for record in replica.log()}
+    # A line is written when the reply is sent.
+    wait_until(lambda: wanted.keys() <= told().keys(), "lines in the logs")
+    clients = told()
+    check(all(clients[request] == source for request, source in wanted.items()), clients, wanted)
+
+
 def stop_one(replica, key, load):
     """SIGTERM: what it has accepted is answered, what comes is answered by others."""
     streams = [open_stream(key) for _ in range(2)]
@@ -338,6 +354,7 @@ def main():
             forget_health(replica.name)
         keys = find_keys()
         check_affinity(keys)
+        check_clients(replicas)
         load = Load(list(keys.values()))
         load.wait_for(10)
         stop_one(replicas[0], keys["lille1"], load)

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <set>
 
 #include "server/served_api.h"
 #include "server/sockets.h"
@@ -203,6 +204,35 @@ TEST_F(HttpServerTest, TooManyConnectionsAreToldToComeAgain) {
   EXPECT_TRUE(json::accept(reply.substr(reply.find("\r\n\r\n") + 4))) << reply;
   gate.open();
   for (RawClient* client : {&one, &two}) EXPECT_TRUE(client->read_all().starts_with("HTTP/1.1 200 "));
+}
+
+TEST_F(HttpServerTest, ATrustedProxySaysWhoAsks) {
+  const auto client = [this](const std::vector<std::string>& proxies, const std::string& headers) {
+    serve({.trusted_proxy = proxies});
+    for (const std::string& request :
+         {head("GET /v1/models", kClose + headers), head("GET /nothing", kClose + headers),
+          post_text("/v1/tokenize", R"({"prompt": "x"})", kClose + headers)})
+      reply_to(request);
+    server_->stop(280);
+    EXPECT_EQ(log().size(), 3u);
+    std::set<std::string> clients;
+    for (const std::string& line : log()) clients.insert(json::parse(line)["client"]);
+    log_.clear();
+    EXPECT_EQ(clients.size(), 1u) << headers;
+    return clients.empty() ? "" : *clients.begin();
+  };
+  EXPECT_EQ(client({}, "X-Forwarded-For: 192.0.2.1\r\n"), "127.0.0.1");
+  EXPECT_EQ(client({"192.0.2.0/24"}, "X-Forwarded-For: 192.0.2.1\r\n"), "127.0.0.1");
+  EXPECT_EQ(client({"127.0.0.1"}, ""), "127.0.0.1");
+  EXPECT_EQ(client({"127.0.0.1"}, "X-Forwarded-For: 192.0.2.1\r\n"), "192.0.2.1");
+  EXPECT_EQ(client({"127.0.0.1"}, "X-Forwarded-For: \"\x01\r\n"), "127.0.0.1");
+  // Of several lines the last is the one of the last proxy.
+  EXPECT_EQ(
+      client({"127.0.0.1"}, "X-Forwarded-For: 192.0.2.1, 192.0.2.2\r\nx-forwarded-for: 2001:db8::3\r\n"),
+      "2001:db8::3");
+  EXPECT_EQ(client({"127.0.0.1", "2001:db8::/32"},
+                   "X-Forwarded-For: 192.0.2.1, 192.0.2.2\r\nx-forwarded-for: 2001:db8::3\r\n"),
+            "192.0.2.2");
 }
 
 TEST_F(HttpServerTest, StoppingFinishesWhatIsUnderWay) {
