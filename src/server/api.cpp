@@ -41,18 +41,18 @@ ApiReply json_reply(const ordered_json& body, int status = 200) {
 
 }  // namespace
 
-const Api::Route Api::kRoutes[] = {{"/v1/chat/completions", "POST", true, &Api::chat_completions},
-                                   {"/v1/completions", "POST", true, &Api::completions},
-                                   {"/v1/embeddings", "POST", true, &Api::embeddings},
-                                   {"/v1/score", "POST", true, &Api::score},
-                                   {"/v1/inspect", "POST", true, &Api::inspect},
-                                   {"/v1/tokenize", "POST", true, &Api::tokenize},
-                                   {"/v1/detokenize", "POST", true, &Api::detokenize},
-                                   {"/v1/models", "GET", true, &Api::models},
-                                   {"/v1/models/{id}", "GET", true, &Api::one_model},
-                                   {"/health", "GET", false, &Api::health},
-                                   {"/metrics", "GET", true, &Api::metrics},
-                                   {kPagePath, "GET", false, &Api::page}};
+const Api::Route Api::kRoutes[] = {{"/v1/chat/completions", "POST", true, false, &Api::chat_completions},
+                                   {"/v1/completions", "POST", true, false, &Api::completions},
+                                   {"/v1/embeddings", "POST", true, false, &Api::embeddings},
+                                   {"/v1/score", "POST", true, false, &Api::score},
+                                   {"/v1/inspect", "POST", true, false, &Api::inspect},
+                                   {"/v1/tokenize", "POST", true, false, &Api::tokenize},
+                                   {"/v1/detokenize", "POST", true, false, &Api::detokenize},
+                                   {"/v1/models", "GET", true, false, &Api::models},
+                                   {"/v1/models/{id}", "GET", true, false, &Api::one_model},
+                                   {"/health", "GET", false, true, &Api::health},
+                                   {"/metrics", "GET", true, true, &Api::metrics},
+                                   {kPagePath, "GET", false, true, &Api::page}};
 
 Api::Api(Scheduler& scheduler, ServedModel model, const ServerOptions& options, uint64_t seed,
          LogCallback log)
@@ -60,7 +60,7 @@ Api::Api(Scheduler& scheduler, ServedModel model, const ServerOptions& options, 
       model_(std::move(model)),
       options_(options),
       access_(options),
-      metrics_(std::move(log)),
+      metrics_(options.access_log == "off" ? LogCallback() : std::move(log)),
       seed_(seed),
       start_s_(seconds_since_1970()) {
   check_ranges(options);
@@ -102,6 +102,7 @@ std::shared_ptr<RequestRecord> Api::open_record(const ApiRequest& request) {
                         .client = request.client,
                         .method = request.method,
                         .route = std::string(route == nullptr ? "other" : route->path),
+                        .is_routine = options_.access_log == "api" && route != nullptr && route->is_routine,
                         .usage = {},
                         .first_token_s = {}});
 }

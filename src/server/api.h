@@ -45,6 +45,7 @@ class Api {
     std::string_view path;
     std::string_view method;
     bool needs_key;
+    bool is_routine;  // a page, or something that is asked again and again
     Endpoint endpoint;
   };
   static const Route kRoutes[];

@@ -93,7 +93,8 @@ void Metrics::close(const RequestRecord& record) {
     durations_.add(seconds_since(record.start));
     if (record.first_token_s) first_tokens_.add(*record.first_token_s);
   }
-  if (log_) log_(log_line(record));
+  const bool is_good = record.status >= 200 && record.status < 400;
+  if (log_ && !(record.is_routine && is_good)) log_(log_line(record));
 }
 
 std::string Metrics::text(const SchedulerStats& stats) const {

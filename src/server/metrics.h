@@ -23,6 +23,7 @@ struct RequestRecord {
   std::string client;  ///< The address that it came from, as trusted proxies say.
   std::string method;
   std::string route;                 ///< One of the server's paths; "other" for any other.
+  bool is_routine = false;           ///< Is logged only if it fails.
   int status = 0;                    ///< 0: none was sent yet.
   std::string outcome = "finished";  ///< Or "refused", "failed", "canceled" (the client has gone), "timeout".
   Usage usage;

@@ -22,6 +22,7 @@ struct ServerOptions {
   std::vector<std::string> allowed_host = {};
   std::vector<std::string> trusted_proxy = {};
   std::string model_id = {};
+  std::string access_log = "api";
   bool strict = false;
   std::string system_messages = "prepend";
   BatchOptions batch = {.completion_batch_size = 32, .prefill_batch_size = 2};
@@ -73,6 +74,13 @@ void visit_access_options(Options& options, Visitor&& visit) {
   visit(OptionSpec{"model_id", "", "NAME",
                    "What clients call the model. Default: the name of its folder or file."},
         options.model_id);
+  visit(
+      OptionSpec{
+          "access_log", "", "WHICH",
+          "Which requests have a line on stderr: api (those of the API, and of the page's files, /health "
+          "and /metrics what fails), all or off.",
+          0, 0, "api|all|off"},
+      options.access_log);
   visit(OptionSpec{"strict", "", "", "Refuse requests with unknown fields instead of ignoring these."},
         options.strict);
   visit(OptionSpec{"system_messages", "", "HOW",

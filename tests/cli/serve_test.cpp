@@ -59,9 +59,10 @@ TEST(Serve, AnswersUntilASignalEndsIt) {
     EXPECT_EQ(finished.exit_code, 0) << finished.err;
     EXPECT_TRUE(reply.starts_with("HTTP/1.1 200 ")) << reply;
     EXPECT_TRUE(read_file(out).starts_with("http://127.0.0.1:"));
-    // A line for each request, and what is said at the end.
+    // A line for each request of the API, and what is said at the end.
     EXPECT_NE(finished.err.find("\"path\":\"/v1/completions\",\"status\":200"), std::string::npos)
         << finished.err;
+    EXPECT_EQ(finished.err.find("/health"), std::string::npos) << finished.err;
     EXPECT_NE(finished.err.find("lille: stopping"), std::string::npos) << finished.err;
     EXPECT_EQ(finished.err.find("Once"), std::string::npos);
   }
@@ -74,6 +75,7 @@ TEST(Serve, WrongOptionsAreRefusedBeforeAnythingIsLoaded) {
   expect_failure(kWrongUsage, "expected --tls-key", {"serve", "--tls-cert", "x"});
   expect_failure(kWrongUsage, "--system-messages", {"serve", "--system-messages", "x"});
   expect_failure(kWrongUsage, "--trusted-proxy: expected an address", {"serve", "--trusted-proxy", "nginx"});
+  expect_failure(kWrongUsage, "--access-log: expected api, all or off", {"serve", "--access-log", "x"});
   expect_failure(kFailed, "/nonexistent", {"serve", "--api-key-file", "/nonexistent"});
 }
 

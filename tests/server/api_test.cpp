@@ -106,6 +106,24 @@ TEST_F(ApiTest, ARequestIsLoggedWithoutItsText) {
   EXPECT_EQ(header(send(request), "X-Request-Id").size(), 16u);
 }
 
+TEST_F(ApiTest, TheLogIsOfTheApiUnlessMoreOrNothingIsAskedFor) {
+  const auto n_lines = [this](const std::string& access_log) {
+    log_.clear();
+    start({.access_log = access_log});
+    for (const char* path : {"/", "/web/app.js", "/web/style.css", "/health", "/metrics"})
+      EXPECT_EQ(get(path).status, 200) << path;
+    // These have a line unless there is none at all.
+    EXPECT_EQ(get("/v1/models").status, 200);
+    EXPECT_EQ(post("/v1/tokenize", R"({"prompt": "x"})").status, 200);
+    EXPECT_EQ(post("/health", "{}").status, 405);
+    EXPECT_EQ(get("/web/nothing.js").status, 404);
+    return log().size();
+  };
+  EXPECT_EQ(n_lines("api"), 4u);
+  EXPECT_EQ(n_lines("all"), 9u);
+  EXPECT_EQ(n_lines("off"), 0u);
+}
+
 TEST_F(ApiTest, AKeyIsAskedForEverywhereButAtHealth) {
   const test::TemporaryFolder folder;
   start({.api_key_file = folder.write("keys", "0123456789abcdef\n")});

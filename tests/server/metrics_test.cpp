@@ -12,6 +12,7 @@ TEST(Metrics, ARecordCountsWhenItsLastOwnerLetsGo) {
                               .client = "b\n",
                               .method = "GET",
                               .route = "/health",
+                              .is_routine = false,
                               .status = 200,
                               .usage = {},
                               .first_token_s = 0.05});
@@ -37,6 +38,23 @@ TEST(Metrics, ARecordCountsWhenItsLastOwnerLetsGo) {
         "lille_first_token_seconds_bucket{le=\"+Inf\"} 1\n", "lille_first_token_seconds_sum 0.05\n",
         "lille_first_token_seconds_count 1\n", "lille_requests_open 0\n"})
     EXPECT_NE(text.find(part), std::string::npos) << part << text;
+}
+
+TEST(Metrics, WhatIsRoutineIsCountedAndLoggedIfItFails) {
+  std::vector<int> log;
+  Metrics metrics([&log](std::string_view line) { log.push_back(nlohmann::json::parse(line)["status"]); });
+  for (const int status : {200, 304, 404, 503, 0})
+    metrics.open({.id = "a",
+                  .client = "b",
+                  .method = "GET",
+                  .route = "/health",
+                  .is_routine = true,
+                  .status = status,
+                  .usage = {},
+                  .first_token_s = {}});
+  EXPECT_EQ(log, (std::vector<int>{404, 503, 0}));
+  EXPECT_NE(metrics.text({}).find("lille_requests_total{path=\"/health\",status=\"304\"} 1\n"),
+            std::string::npos);
 }
 
 TEST(Metrics, WhatTheSchedulerSaysIsTold) {
