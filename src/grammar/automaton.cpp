@@ -13,7 +13,6 @@ namespace lille {
 namespace {
 
 constexpr uint32_t kNoState = ~uint32_t{0};
-constexpr CharacterRange kSurrogates = {0xd800, 0xdfff};  // no characters
 
 // What a state costs beside its edges, in steps.
 constexpr std::size_t kStepsPerState = 8;
@@ -46,23 +45,6 @@ std::vector<bool> states_with_an_end(const Automaton& automaton) {
     }
   }
   return has_end;
-}
-
-using Key = std::vector<uint32_t>;
-struct KeyHash {
-  std::size_t operator()(const Key& key) const noexcept {
-    uint64_t hash = 0;
-    for (const uint32_t value : key) hash = (hash ^ value) * 0x9e3779b97f4a7c15u + (hash >> 29);
-    return hash ^ hash >> 32;
-  }
-};
-
-// Appends an edge; one that goes on where the last one ended is that one.
-void add_edge(std::vector<Automaton::Edge>& edges, const Automaton::Edge& edge) {
-  if (!edges.empty() && edges.back().target == edge.target && edges.back().last + 1 == edge.first)
-    edges.back().last = edge.last;
-  else
-    edges.push_back(edge);
 }
 
 // States, an end's after those it leads to: the path to the one that is looked at is on a stack of its own.
@@ -108,6 +90,19 @@ void AutomatonWork::check_size(std::size_t size) const {
           kMaxGrammarPositions);
 }
 
+void add_edge(std::vector<Automaton::Edge>& edges, const Automaton::Edge& edge) {
+  if (!edges.empty() && edges.back().target == edge.target && edges.back().last + 1 == edge.first)
+    edges.back().last = edge.last;
+  else
+    edges.push_back(edge);
+}
+
+std::size_t NumbersHash::operator()(const std::vector<uint32_t>& numbers) const noexcept {
+  uint64_t hash = 0;
+  for (const uint32_t value : numbers) hash = (hash ^ value) * 0x9e3779b97f4a7c15u + (hash >> 29);
+  return hash ^ hash >> 32;
+}
+
 Automaton trimmed(const Automaton& automaton) {
   Automaton kept;
   const std::vector<bool> has_end = states_with_an_end(automaton);
@@ -135,7 +130,7 @@ Automaton trimmed(const Automaton& automaton) {
 Automaton minimised(const Automaton& automaton, AutomatonWork& work) {
   if (automaton.states.empty()) return {};
   // States that accept alike and lead to the same are one; the ends come first, so that their targets are.
-  std::unordered_map<Key, uint32_t, KeyHash> known;
+  std::unordered_map<std::vector<uint32_t>, uint32_t, NumbersHash> known;
   std::vector<uint32_t> numbers(automaton.states.size(), kNoState);
   Automaton reduced;
   for (const uint32_t idx : ends_first(automaton)) {
@@ -145,7 +140,7 @@ Automaton minimised(const Automaton& automaton, AutomatonWork& work) {
       LILLE_CHECK(edge.target != kNoState);
       add_edge(state.edges, edge);
     }
-    Key key = {state.is_accepting};
+    std::vector<uint32_t> key = {state.is_accepting};
     for (const Automaton::Edge& edge : state.edges)
       key.insert(key.end(), {edge.first, edge.last, edge.target});
     work.count(key.size());

@@ -24,13 +24,6 @@ bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-std::optional<uint32_t> hex_digit(char c) {
-  if (c >= '0' && c <= '9') return static_cast<uint32_t>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<uint32_t>(c - 'a' + 10);
-  if (c >= 'A' && c <= 'F') return static_cast<uint32_t>(c - 'A' + 10);
-  return std::nullopt;
-}
-
 class GrammarReader {
  public:
   GrammarReader(std::string_view text, std::string_view where) : text_(text) { rules_.where = where; }
@@ -270,16 +263,12 @@ class GrammarReader {
   }
 
   uint32_t read_code_point(std::size_t n_digits) {
-    uint32_t code_point = 0;
-    for (std::size_t idx = 0; idx < n_digits; ++idx, ++pos_) {
-      const std::optional<uint32_t> digit = is_at_end() ? std::nullopt : hex_digit(text_[pos_]);
-      if (!digit) refuse(fmt::format("{} hexadecimal digits", n_digits));
-      code_point = code_point << 4 | *digit;
-    }
-    if (code_point > kMaxCodePoint || (code_point >= 0xd800 && code_point <= 0xdfff))
+    const std::optional<uint32_t> code_point = read_hex(pos_, text_, n_digits);
+    if (!code_point) refuse(fmt::format("{} hexadecimal digits", n_digits));
+    if (*code_point > kMaxCodePoint || (*code_point >= kSurrogates.first && *code_point <= kSurrogates.last))
       raise(ErrorCode::kInvalidArgument, "{}: line {}: expected a character, got the number 0x{:x}",
-            rules_.where, line(), code_point);
-    return code_point;
+            rules_.where, line(), *code_point);
+    return *code_point;
   }
 
   std::string_view text_;

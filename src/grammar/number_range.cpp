@@ -166,12 +166,8 @@ Automaton numbers_in(const NumberRange& range, AutomatonWork& work) {
       if (!next) continue;
       const auto [found, is_new] = numbers.try_emplace(next->key(), static_cast<uint32_t>(states.size()));
       if (is_new) states.push_back(*next);
-      std::vector<Automaton::Edge>& edges = automaton.states.back().edges;
       const auto character = static_cast<uint32_t>(sign);
-      if (!edges.empty() && edges.back().target == found->second && edges.back().last + 1 == character)
-        edges.back().last = character;
-      else
-        edges.push_back({character, character, found->second});
+      add_edge(automaton.states.back().edges, {character, character, found->second});
     }
   }
   return minimised(trimmed(automaton), work);

@@ -253,7 +253,7 @@ class PatternReader {
       return static_cast<unsigned char>(kMeanings[idx]);
     if (letter == 'b') return '\b';
     if (letter == '0') return 0;
-    if (letter == 'x') return read_hex(2);
+    if (letter == 'x') return read_digits(2);
     if (letter == 'u') return read_code_point();
     if (letter == 'c' && !is_at_end() && is_letter(text_[pos_]))
       return static_cast<uint32_t>(text_[pos_++]) % 32;
@@ -284,14 +284,10 @@ class PatternReader {
     return true;
   }
 
-  uint32_t read_hex(std::size_t n_digits) {
-    uint32_t value = 0;
-    for (std::size_t idx = 0; idx < n_digits; ++idx, ++pos_) {
-      const std::optional<uint32_t> digit = is_at_end() ? std::nullopt : hex_value(text_[pos_]);
-      if (!digit) refuse(fmt::format("{} hexadecimal digits", n_digits));
-      value = value << 4 | *digit;
-    }
-    return value;
+  uint32_t read_digits(std::size_t n_digits) {
+    const std::optional<uint32_t> value = read_hex(pos_, text_, n_digits);
+    if (!value) refuse(fmt::format("{} hexadecimal digits", n_digits));
+    return *value;
   }
 
   // What stands behind \u; two halves of a pair are one character.
@@ -299,12 +295,12 @@ class PatternReader {
     const std::size_t begin = pos_;
     uint32_t code_point = 0;
     if (take("{")) {
-      while (!is_at("}") && code_point <= kMaxCodePoint) code_point = code_point << 4 | read_hex(1);
+      while (!is_at("}") && code_point <= kMaxCodePoint) code_point = code_point << 4 | read_digits(1);
       if (!take("}")) code_point = kMaxCodePoint + 1;
     } else {
-      code_point = read_hex(4);
+      code_point = read_digits(4);
       if (is_high_surrogate(code_point) && take("\\u")) {
-        const uint32_t low = read_hex(4);
+        const uint32_t low = read_digits(4);
         if (is_low_surrogate(low)) return 0x10000 + ((code_point - 0xd800) << 10) + (low - 0xdc00);
       }
     }
@@ -312,13 +308,6 @@ class PatternReader {
       return code_point;
     pos_ = begin;
     refuse("the number of a character of Unicode");
-  }
-
-  static std::optional<uint32_t> hex_value(char c) {
-    if (is_digit(c)) return static_cast<uint32_t>(c - '0');
-    if (c >= 'a' && c <= 'f') return static_cast<uint32_t>(c - 'a' + 10);
-    if (c >= 'A' && c <= 'F') return static_cast<uint32_t>(c - 'A' + 10);
-    return std::nullopt;
   }
 
   std::string_view text_;

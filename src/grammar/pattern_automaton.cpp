@@ -17,7 +17,6 @@ namespace {
 constexpr uint32_t kNone = ~uint32_t{0};
 // What a state costs beside its edges, in steps.
 constexpr std::size_t kStepsPerSet = 32;
-constexpr CharacterRange kNoCharacters = {0xd800, 0xdfff};
 
 // All characters, in classes whose characters are in the same of some sets.
 class Alphabet {
@@ -33,7 +32,7 @@ class Alphabet {
 
   // Makes the classes of all sets.
   void divide(AutomatonWork& work) {
-    std::vector<uint32_t> begins = {0, kNoCharacters.first, kNoCharacters.last + 1, kMaxCodePoint + 1};
+    std::vector<uint32_t> begins = {0, kSurrogates.first, kSurrogates.last + 1, kMaxCodePoint + 1};
     for (const std::vector<CharacterRange>& set : sets_)
       for (const CharacterRange& range : set) begins.insert(begins.end(), {range.first, range.last + 1});
     std::ranges::sort(begins);
@@ -46,7 +45,7 @@ class Alphabet {
       for (const CharacterRange& range : sets_[idx]) {
         auto begin = std::ranges::lower_bound(begins, range.first);
         for (; *begin <= range.last; ++begin)
-          if (*begin != kNoCharacters.first)
+          if (*begin != kSurrogates.first)
             pieces_of[idx].push_back(static_cast<uint32_t>(begin - begins.begin()));
       }
       work.count(pieces_of[idx].size());
@@ -59,7 +58,7 @@ class Alphabet {
     }
     classes_.resize(n_classes);
     for (std::size_t piece = 0; piece < pieces.size(); ++piece)
-      if (begins[piece] != kNoCharacters.first)
+      if (begins[piece] != kSurrogates.first)
         classes_[pieces[piece]].push_back({begins[piece], begins[piece + 1] - 1});
     for (const std::vector<uint32_t>& set_pieces : pieces_of) {
       std::vector<uint32_t>& classes = classes_of_.emplace_back();
@@ -255,13 +254,6 @@ class SubsetConstruction {
 
  private:
   using Set = std::vector<uint32_t>;
-  struct SetHash {
-    std::size_t operator()(const Set& set) const noexcept {
-      uint64_t hash = 0;
-      for (const uint32_t node : set) hash = (hash ^ node) * 0x9e3779b97f4a7c15u + (hash >> 29);
-      return hash;
-    }
-  };
 
   static bool has_one_of(const Set& set, const std::vector<bool>& nodes) {
     return std::ranges::any_of(set, [&nodes](uint32_t node) { return nodes[node]; });
@@ -343,7 +335,7 @@ class SubsetConstruction {
   uint32_t stamp_ = 0;
   std::vector<Set> targets_;  // by class; empty between two calls
   std::vector<Set> sets_;
-  std::unordered_map<Set, uint32_t, SetHash> numbers_;
+  std::unordered_map<Set, uint32_t, NumbersHash> numbers_;
   Automaton automaton_;
 };
 

@@ -41,11 +41,21 @@ void append_sequences(std::vector<ByteSequence>& sequences, CharacterRange range
   sequences.push_back(sequence);
 }
 
+std::optional<uint32_t> hex_digit(char c) {
+  if (c >= '0' && c <= '9') return static_cast<uint32_t>(c - '0');
+  if (c >= 'a' && c <= 'f') return static_cast<uint32_t>(c - 'a' + 10);
+  if (c >= 'A' && c <= 'F') return static_cast<uint32_t>(c - 'A' + 10);
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::vector<ByteSequence> utf8_sequences(CharacterRange range) {
-  constexpr std::array<CharacterRange, 5> kPieces = {
-      {{0, 0x7f}, {0x80, 0x7ff}, {0x800, 0xd7ff}, {0xe000, 0xffff}, {0x10000, kMaxCodePoint}}};
+  constexpr std::array<CharacterRange, 5> kPieces = {{{0, 0x7f},
+                                                      {0x80, 0x7ff},
+                                                      {0x800, kSurrogates.first - 1},
+                                                      {kSurrogates.last + 1, 0xffff},
+                                                      {0x10000, kMaxCodePoint}}};
   std::vector<ByteSequence> sequences;
   for (const CharacterRange& piece : kPieces) {
     const CharacterRange part = {std::max(range.first, piece.first), std::min(range.last, piece.last)};
@@ -58,6 +68,16 @@ void append_utf8(std::string& text, uint32_t code_point) {
   const std::size_t n_bytes = n_bytes_of(code_point);
   const std::array<uint8_t, 4> bytes = encode(code_point, n_bytes);
   for (std::size_t idx = 0; idx < n_bytes; ++idx) text += static_cast<char>(bytes[idx]);
+}
+
+std::optional<uint32_t> read_hex(std::size_t& pos, std::string_view text, std::size_t n_digits) {
+  uint32_t value = 0;
+  for (std::size_t idx = 0; idx < n_digits; ++idx, ++pos) {
+    const std::optional<uint32_t> digit = pos < text.size() ? hex_digit(text[pos]) : std::nullopt;
+    if (!digit) return std::nullopt;
+    value = value << 4 | *digit;
+  }
+  return value;
 }
 
 }  // namespace lille

@@ -73,5 +73,18 @@ TEST(Utf8Ranges, AllCharactersTakeNineSequences) {
   EXPECT_EQ(utf8_sequences({0, kMaxCodePoint}).size(), 9u);
 }
 
+TEST(Utf8Ranges, HexadecimalDigitsEndWhereThereIsNone) {
+  std::size_t pos = 1;
+  EXPECT_EQ(read_hex(pos, "x00e9f", 4), 0xe9U);
+  EXPECT_EQ(pos, 5U);
+  pos = 0;
+  EXPECT_EQ(read_hex(pos, "FfFfFfFf", 8), 0xffffffffU);
+  for (const std::string_view text : {"12", "12g4", "12:4", "12@4", "12`4", "12G4", "12/4"}) {
+    pos = 0;
+    EXPECT_FALSE(read_hex(pos, text, 4)) << text;
+    EXPECT_EQ(pos, 2U) << text;
+  }
+}
+
 }  // namespace
 }  // namespace lille
