@@ -50,6 +50,13 @@ std::string ideograph(std::size_t idx) {
           static_cast<char>(0x80 | (code_point & 0x3f))};
 }
 
+// One of four bytes, none beside another one.
+std::string rare_character(std::size_t idx) {
+  const std::size_t code_point = 0x10000 + 2 * idx;
+  return {static_cast<char>(0xf0 | code_point >> 18), static_cast<char>(0x80 | (code_point >> 12 & 0x3f)),
+          static_cast<char>(0x80 | (code_point >> 6 & 0x3f)), static_cast<char>(0x80 | (code_point & 0x3f))};
+}
+
 struct Case {
   std::string name;
   std::string text;
@@ -187,6 +194,8 @@ std::vector<Case> patterns() {
       {"repetitions of repetitions in a pattern", pattern("^(?:(?:a?){9999}){9999}$"), true},
       {"repetitions of nothing in a pattern", pattern("^(?:(?:){9999}){9999}$"), true},
       {"80,000 ideographs in a pattern's brackets", pattern(many("^[", ideograph, "]{1,999}$")), true},
+      {"60,000 characters in a pattern's brackets, 89,991 times, where none of them may come",
+       pattern("^(?:a|[](?:" + many("[", rare_character, "]", 60'000) + "{9999}){9})$"), true},
       {"1,000 brackets that overlap in a pattern",
        pattern(many(
            "^", [](std::size_t idx) { return fmt::format("[{}-{}]", ideograph(0), ideograph(idx)); }, "$",

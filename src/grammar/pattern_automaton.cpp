@@ -21,13 +21,17 @@ constexpr std::size_t kStepsPerSet = 32;
 // All characters, in classes whose characters are in the same of some sets.
 class Alphabet {
  public:
-  // Adds a set if it is not there yet.
-  uint32_t number_of(const std::vector<CharacterRange>& ranges) {
+  // The number of a set, which is added if it is not there yet. However often an expression is repeated, its
+  // ranges are looked at once.
+  uint32_t number_of(const Expression& characters, AutomatonWork& work) {
+    const auto [known, is_first] = numbers_of_.try_emplace(&characters, 0);
+    if (!is_first) return known->second;
+    work.count(characters.ranges.size());
     std::vector<uint32_t> key;
-    for (const CharacterRange& range : ranges) key.insert(key.end(), {range.first, range.last});
+    for (const CharacterRange& range : characters.ranges) key.insert(key.end(), {range.first, range.last});
     const auto [found, is_new] = numbers_.try_emplace(std::move(key), static_cast<uint32_t>(sets_.size()));
-    if (is_new) sets_.push_back(ranges);
-    return found->second;
+    if (is_new) sets_.push_back(characters.ranges);
+    return known->second = found->second;
   }
 
   // Makes the classes of all sets.
@@ -35,6 +39,7 @@ class Alphabet {
     std::vector<uint32_t> begins = {0, kSurrogates.first, kSurrogates.last + 1, kMaxCodePoint + 1};
     for (const std::vector<CharacterRange>& set : sets_)
       for (const CharacterRange& range : set) begins.insert(begins.end(), {range.first, range.last + 1});
+    work.count(begins.size());
     std::ranges::sort(begins);
     begins.erase(std::unique(begins.begin(), begins.end()), begins.end());
     // Each piece between two places where a range begins or ends lies in a set or outside.
@@ -76,6 +81,7 @@ class Alphabet {
 
  private:
   std::map<std::vector<uint32_t>, uint32_t> numbers_;
+  std::unordered_map<const Expression*, uint32_t> numbers_of_;
   std::vector<std::vector<CharacterRange>> sets_;
   std::vector<std::vector<CharacterRange>> classes_;
   std::vector<std::vector<uint32_t>> classes_of_;
@@ -149,7 +155,7 @@ class PatternNetwork {
   }
 
   void set_character(uint32_t node, const Expression& characters, uint32_t target) {
-    nodes_[node].set = alphabet_.number_of(characters.ranges);
+    nodes_[node].set = alphabet_.number_of(characters, work_);
     nodes_[node].target = target;
   }
 

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <random>
 
 #include "grammar/automaton_texts.h"
 #include "grammar/pcre.h"
+#include "grammar/utf8_ranges.h"
 #include "support.h"
 
 namespace lille {
@@ -67,7 +69,6 @@ TEST(PatternAutomaton, FindsWhatPcreFinds) {
                               "^[a-]$",
                               "^[-a]$",
                               "^[\\w-]+$",
-
                               "^\\w+$",
                               "^\\W+$",
                               "^\\s$",
@@ -226,6 +227,23 @@ TEST(PatternAutomaton, TooLargeOnesAreRefused) {
         "^(?:a?){9999}$", "(?:a.{0,999}){0,999}$", "^(?:.{0,100},){0,100}$"})
     refused(pattern);
   refused("^" + std::string(200'000, 'a') + "$");
+}
+
+// The example of docs/GRAMMAR.md.
+TEST(PatternAutomaton, TheStepsBoundWhatDoublesWithEachCharacter) {
+  EXPECT_GE(texts_with("^[ab]*a[ab]{14}$").states.size(), std::size_t{1} << 15);
+  test::expect_error(ErrorCode::kInvalidArgument, "grammar: expected patterns, formats, bounds and multiples",
+                     [] { texts_with("^[ab]*a[ab]{15}$"); });
+}
+
+// Looking at all ranges for each of the copies would take most of a minute here.
+TEST(PatternAutomaton, ManyCopiesOfManyRangesAreReadOnce) {
+  std::string brackets = "[";
+  for (uint32_t idx = 0; idx < 70'000; ++idx) append_utf8(brackets, 0x10000 + 2 * idx);
+  brackets += "]";
+  const std::clock_t start = std::clock();
+  EXPECT_EQ(texts_with("^(?:a|[](?:" + brackets + "{9999}){9})$").states.size(), 2U);
+  EXPECT_LT(std::clock() - start, 10 * CLOCKS_PER_SEC);
 }
 
 }  // namespace
