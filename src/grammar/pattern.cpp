@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -153,8 +154,13 @@ class PatternReader {
     while (!is_at_end() && (is_letter(text_[pos_]) || text_[pos_] == '_' || text_[pos_] == '$' ||
                             (is_digit(text_[pos_]) && pos_ > begin)))
       ++pos_;
-    if (pos_ == begin || !take(">"))
+    const std::string_view name = text_.substr(begin, pos_ - begin);
+    if (name.empty() || !take(">"))
       refuse("the name of a group, of letters, digits, _ and $, and > behind it");
+    if (names_.insert(name).second) return;
+    pos_ = begin;
+    raise(ErrorCode::kInvalidArgument, "{}: expected each name of a group once, got \"{}\" twice", place(),
+          printable(name, 40));
   }
 
   Expression read_repetition(Expression part) {
@@ -257,10 +263,10 @@ class PatternReader {
     if (letter == 'u') return read_code_point();
     if (letter == 'c' && !is_at_end() && is_letter(text_[pos_]))
       return static_cast<uint32_t>(text_[pos_++]) % 32;
-    if (letter > ' ' && letter < 0x7f && !is_letter(letter) && !is_digit(letter))
+    if (letter >= ' ' && letter < 0x7f && !is_letter(letter) && !is_digit(letter))
       return static_cast<uint32_t>(letter);
     pos_ = begin;
-    refuse("\\ before one of d D w W s S t n v f r 0 cX xHH uHHHH u{H} or a sign");
+    refuse("\\ before one of d D w W s S t n v f r 0 cX xHH uHHHH u{H}, a sign or a space");
   }
 
   void refuse_escapes(bool is_in_class) const {
@@ -295,7 +301,8 @@ class PatternReader {
     const std::size_t begin = pos_;
     uint32_t code_point = 0;
     if (take("{")) {
-      while (!is_at("}") && code_point <= kMaxCodePoint) code_point = code_point << 4 | read_digits(1);
+      do code_point = code_point << 4 | read_digits(1);
+      while (!is_at("}") && code_point <= kMaxCodePoint);
       if (!take("}")) code_point = kMaxCodePoint + 1;
     } else {
       code_point = read_digits(4);
@@ -314,6 +321,7 @@ class PatternReader {
   std::string_view where_;
   std::size_t pos_ = 0;
   std::size_t depth_ = 0;
+  std::set<std::string_view> names_;  // of groups
 };
 
 }  // namespace

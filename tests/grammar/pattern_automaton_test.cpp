@@ -82,6 +82,7 @@ TEST(PatternAutomaton, FindsWhatPcreFinds) {
                               "\\u{e9}",
                               "^[\\u00e0-\\u00ff]+$",
                               "\\\"",
+                              "\\ ",
                               "^\\-+$",
                               "a]b",
                               "a}",

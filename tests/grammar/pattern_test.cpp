@@ -1,5 +1,6 @@
 #include "grammar/pattern.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "support.h"
@@ -22,6 +23,19 @@ TEST(Pattern, IsAnExpression) {
   EXPECT_EQ(pattern.parts[2].kind, Kind::kChoice);
   EXPECT_EQ(pattern.parts[3].rule, kPatternEnd);
   EXPECT_EQ(parse_pattern("", "s").expression.parts.size(), 0U);
+}
+
+// Python's re.escape writes all of them so, and no others below 0x7f but white space.
+TEST(Pattern, EachSignOfAsciiMayBeEscaped) {
+  for (const char sign : std::string_view(" !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")) {
+    const auto code_point = static_cast<uint32_t>(sign);
+    for (const char* form : {"\\{}", "[\\{}]"}) {
+      const Expression expression = parse_pattern(fmt::format(fmt::runtime(form), sign), "s").expression;
+      ASSERT_EQ(expression.ranges.size(), 1U) << sign;
+      EXPECT_EQ(expression.ranges.front().first, code_point);
+      EXPECT_EQ(expression.ranges.front().last, code_point);
+    }
+  }
 }
 
 TEST(Pattern, LookAheadStandsAtTheBeginning) {
@@ -82,12 +96,15 @@ TEST(Pattern, WhatIsNoRegularExpressionIsRefused) {
   expect_pattern_refused("\\xg0", "expected 2 hexadecimal digits");
   expect_pattern_refused("\\u12", "expected 4 hexadecimal digits, got the end");
   expect_pattern_refused("\\u{110000}", "expected the number of a character of Unicode");
+  expect_pattern_refused("\\u{}", "character 4: expected 1 hexadecimal digits, got \"}\"");
   expect_pattern_refused("\\u{12", "expected 1 hexadecimal digits, got the end");
   expect_pattern_refused("\\ud83d", "expected the number of a character of Unicode");
   expect_pattern_refused("\\ud83d\\u0041", "expected the number of a character of Unicode");
   expect_pattern_refused("\\udc00", "expected the number of a character of Unicode");
   expect_pattern_refused("(?<>a)", "character 4: expected the name of a group");
   expect_pattern_refused("(?<a", "expected the name of a group");
+  expect_pattern_refused("(?<a>x)(?<b>(?<a>y))",
+                         "character 16: expected each name of a group once, got \"a\" twice");
   expect_pattern_refused("\xff", "character 1: expected UTF-8");
   expect_pattern_refused(std::string(65, '(') + std::string(65, ')'), "at most 64 levels of groups");
 }
