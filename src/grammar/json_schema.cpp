@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <deque>
 #include <functional>
 #include <map>
@@ -69,8 +68,8 @@ std::string child(std::string_view path, std::string_view name) {
   return fmt::format("{}.{}", path, printable(name, 40));
 }
 
-// As they stand in a document. A name comes from JSON, so that it is UTF-8.
-std::string written(const Json& value) { return value.dump(); }
+// As it stands in a document. It comes from JSON, so that it is UTF-8.
+std::string written(const std::string& name) { return Json(name).dump(); }
 
 class SchemaReader {
  public:
@@ -160,27 +159,46 @@ class SchemaReader {
     const bool is_const = schema.contains("const");
     if (is_const && schema.contains("enum")) refuse(path, "const or enum, one of them", "both");
     const std::string at = child(path, is_const ? "const" : "enum");
-    const Json values = is_const ? Json::array({schema["const"]}) : schema["enum"];
-    if (!values.is_array() || values.empty())
-      refuse(at, "an array of values", values.is_array() ? "an empty one" : described(values));
+    const Json& said = schema[is_const ? "const" : "enum"];
+    if (!is_const && (!said.is_array() || said.empty()))
+      refuse(at, "an array of values", said.is_array() ? "an empty one" : described(said));
     std::vector<std::string_view> types;
     if (schema.contains("type")) types = read_type_names(schema["type"], child(path, "type"));
     std::vector<Expression> parts;
-    for (const Json& value : values) {
-      const auto is_of = [&value](std::string_view type) { return is_of_type(value, type); };
-      if (types.empty() || std::ranges::any_of(types, is_of)) parts.push_back(bytes_of(written(value)));
-    }
+    const auto add = [&](const Json& value) {
+      const auto is_of = [&](std::string_view type) { return is_of_type(value, type); };
+      if (!types.empty() && std::ranges::none_of(types, is_of)) return;
+      std::string text;
+      append_value(text, value);
+      parts.push_back(bytes_of(std::move(text)));
+    };
+    if (is_const)
+      add(said);
+    else
+      std::ranges::for_each(said, add);
     if (parts.empty()) refuse(at, "a value of the type beside it", "none");
     return choice_of(std::move(parts));
   }
 
-  static bool is_of_type(const Json& value, std::string_view type) {
-    if (type == "integer") {
-      if (!value.is_number_float()) return value.is_number();
-      const auto number = value.get<double>();
-      return number == std::floor(number);
+  // As it stands in a document, its numbers as in the schema: a double may be another one.
+  void append_value(std::string& text, const Json& value) const {
+    if (!value.is_structured()) {
+      text += value.is_number() ? text_of(value) : value.dump();
+      return;
     }
-    return type == (value.is_number() ? "number" : value.type_name());
+    text += value.is_object() ? '{' : '[';
+    for (auto part = value.begin(); part != value.end(); ++part) {
+      if (part != value.begin()) text += ',';
+      if (value.is_object()) text += written(part.key()) + ':';
+      append_value(text, *part);
+    }
+    text += value.is_object() ? '}' : ']';
+  }
+
+  bool is_of_type(const Json& value, std::string_view type) const {
+    if (type != "integer") return type == (value.is_number() ? "number" : value.type_name());
+    const std::optional<Decimal> decimal = value.is_number() ? parse_decimal(text_of(value)) : std::nullopt;
+    return decimal && decimal->n_fraction_digits() == 0;
   }
 
   static std::vector<std::string_view> read_type_names(const Json& type, const std::string& path) {
@@ -319,10 +337,12 @@ class SchemaReader {
       const std::string at = child(path, "multipleOf");
       range.multiple = multiple_of(read_decimal(*found, at));
       if (!range.multiple)
-        refuse(at,
-               fmt::format("a number above 0 whose digits without the point are at most {}, {} behind it",
-                           NumberRange::kMaxMultiple, NumberRange::kMaxMultiplePlaces),
-               described(*found));
+        refuse(
+            at,
+            fmt::format("a number above 0, of at most {} when its point is left out, with at most {} digits "
+                        "behind it",
+                        NumberRange::kMaxMultiple, NumberRange::kMaxMultiplePlaces),
+            printable(text_of(*found), 40));
       key += fmt::format(" multipleOf {}", text_of(*found));
     }
     if (range.bounds.empty() && !range.multiple) return is_integer ? json_.integer() : json_.number();

@@ -13,6 +13,7 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxDepth = 16;
 constexpr std::size_t kMaxFaultChars = 160;
+constexpr int kNumberOverflow = 406;  // as the parser counts its exceptions
 
 /// The parser's own message without its `[json.exception...]` tag.
 std::string fault_text(const json::exception& error) {
@@ -49,7 +50,12 @@ class StrictReader : public nlohmann::json_sax<json> {
     return true;
   }
 
-  bool parse_error(std::size_t, const std::string&, const json::exception& error) override {
+  bool parse_error(std::size_t, const std::string& token, const json::exception& error) override {
+    if (error.id == kNumberOverflow)
+      raise(ErrorCode::kCorruptFile,
+            "[{}] {}: expected JSON of numbers that a double can hold, up to 1.8e308, got {}. Hint: write "
+            "one nearer to 0",
+            source_.action, source_.file, printable(token, 40));
     raise(ErrorCode::kCorruptFile, "[{}] {}: expected JSON, got a {}. Hint: is the file whole?",
           source_.action, source_.file, fault_text(error));
   }

@@ -108,6 +108,15 @@ TEST(JsonSchema, AllowsWhatItSays) {
        {"true", R"({"a":[1]})"},
        {"null", R"({"a":[2]})"}},
       {R"({"type":"string","enum":["a",1,"b\""]})", {R"("a")", R"("b\"")"}, {"1"}},
+      // Numbers of which a double would make others.
+      {R"({"enum":[0.1234567890123456789,18446744073709551617,{"a":[1.10,{"b":-1E2}]},-9223372036854775809]})",
+       {"0.1234567890123456789", "18446744073709551617", R"({"a":[1.10,{"b":-1E2}]})",
+        "-9223372036854775809"},
+       {"0.12345678901234568", "1.8446744073709552e+19", R"({"a":[1.1,{"b":-100.0}]})"}},
+      {R"({"const":9007199254740993.5})", {"9007199254740993.5"}, {"9007199254740994.0"}},
+      {R"({"type":"integer","enum":[1,2.0,3e1,25e-1,0.99999999999999999999,1e-2000]})",
+       {"1", "2.0", "3e1"},
+       {"25e-1", "0.99999999999999999999", "1.0", "1e-2000"}},
       {R"({"$ref":"#/$defs/node","$defs":{"node":{"type":"object","properties":
            {"v":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},
            "required":["v","next"],"additionalProperties":false}}})",
@@ -201,10 +210,18 @@ TEST(JsonSchema, RefusesWhatIsNoSchema) {
       R"({"type":"number","maximum":1e-2000})",
       "s.maximum: expected a number whose first digit is at most 1000 places from the point, "
       "got 1e-2000");
-  for (const char* multiple : {"0", "-1", "10001", "1.00001", "1e-33", "0.0"})
+  for (const char* multiple : {"0", "-1", "10001", "1.00001", "1e-33", "0.0", "1e-400"})
     expect_schema_refused(
         fmt::format(R"({{"type":"number","multipleOf":{}}})", multiple),
-        "s.multipleOf: expected a number above 0 whose digits without the point are at most 10000");
+        fmt::format(
+            "s.multipleOf: expected a number above 0, of at most 10000 when its point is left out, with at "
+            "most 32 digits behind it, got {}",
+            multiple));
+  for (const char* number : {"1e309", "-1e309", "1e400"})
+    expect_schema_refused(
+        fmt::format(R"({{"type":"number","maximum":{}}})", number),
+        fmt::format("s: expected JSON of numbers that a double can hold, up to 1.8e308, got {}. Hint:",
+                    number));
   expect_schema_refused(R"({"type":"string","pattern":1})", "s.pattern: expected a text, got 1");
   expect_schema_refused(R"({"type":"string","format":null})", "s.format: expected a text, got null");
   expect_schema_refused(R"({"type":"string","pattern":"a^"})",

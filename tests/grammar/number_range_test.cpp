@@ -130,12 +130,16 @@ TEST(NumberRange, BoundsAreComparedDigitByDigit) {
   for (const char* bound : {"0.1", "1e-3", "0.30000000000000004", "0.1234567890123456789", "9007199254740993",
                             "9007199254740993.5", "1e15", "9999999999999999.9999999999999999", "123.4"}) {
     for (const bool is_excluded : {false, true}) {
-      NumberRange range;
-      range.bounds.push_back({decimal(bound), true, is_excluded});
-      AutomatonWork work;
-      const Automaton above = numbers_in(range, work);
-      range.bounds.front().is_lower = false;
-      const Automaton below = numbers_in(range, work);
+      const auto bounded = [is_excluded](const std::string& number, bool is_lower) {
+        NumberRange range;
+        range.bounds.push_back({decimal(number), is_lower, is_excluded});
+        AutomatonWork work;
+        return numbers_in(range, work);
+      };
+      const Automaton above = bounded(bound, true);
+      const Automaton below = bounded(bound, false);
+      const Automaton above_negative = bounded("-" + std::string(bound), true);
+      const Automaton below_negative = bounded("-" + std::string(bound), false);
       const Decimal value = decimal(bound);
       std::string digits;
       for (int32_t place = 0; place < value.n_whole_digits() + value.n_fraction_digits(); ++place)
@@ -153,12 +157,19 @@ TEST(NumberRange, BoundsAreComparedDigitByDigit) {
         if (text.back() == '.') text.pop_back();
         if (text.size() > 1 && text[0] == '0' && text[1] != '.') continue;
         const auto order = sortable(text) <=> sortable(full);
-        ASSERT_EQ(test::accepts(above, text), order > 0 || (order == 0 && !is_excluded))
-            << text << " " << bound;
-        ASSERT_EQ(test::accepts(below, text), order < 0 || (order == 0 && !is_excluded))
-            << text << " " << bound;
-        ASSERT_TRUE(test::accepts(below, "-" + text) || sortable(text) == sortable("0")) << text;
+        const bool is_met = order == 0 && !is_excluded;
+        const bool is_zero = sortable(text) == sortable("0");
+        ASSERT_EQ(test::accepts(above, text), order > 0 || is_met) << text << " " << bound;
+        ASSERT_EQ(test::accepts(below, text), order < 0 || is_met) << text << " " << bound;
+        ASSERT_TRUE(test::accepts(below, "-" + text) || is_zero) << text;
         ASSERT_FALSE(test::accepts(above, "-" + text)) << text;
+        // On the other side of zero the order is the other one.
+        ASSERT_EQ(test::accepts(above_negative, "-" + text), (order < 0 || is_met) && !is_zero)
+            << "-" << text << " -" << bound;
+        ASSERT_EQ(test::accepts(below_negative, "-" + text), (order > 0 || is_met) && !is_zero)
+            << "-" << text << " -" << bound;
+        ASSERT_TRUE(test::accepts(above_negative, text)) << text;
+        ASSERT_FALSE(test::accepts(below_negative, text)) << text;
       }
     }
   }
