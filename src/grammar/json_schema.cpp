@@ -250,8 +250,10 @@ class SchemaReader {
 
   Expression read_string(const Json& schema, const std::string& path) {
     const auto [min, max] = read_counts(schema, path, "minLength", "maxLength");
-    const std::optional<std::string> format = read_text(schema, path, "format");
+    std::optional<std::string> format = read_text(schema, path, "format");
     const std::optional<std::string> pattern = read_text(schema, path, "pattern");
+    // A name that JSON Schema does not know says nothing: the pattern does.
+    if (format && pattern && !is_standard_format(*format)) format.reset();
     if (!format && !pattern) return json_.text(min, max);
     const std::span<const std::string_view> formats = string_formats();
     if (format && std::ranges::find(formats, *format) == formats.end())

@@ -13,6 +13,11 @@ namespace {
 constexpr std::array<std::string_view, 9> kFormats = {"date-time", "time", "date", "duration", "email",
                                                       "hostname",  "ipv4", "ipv6", "uuid"};
 
+// Source: JSON Schema 2020-12, validation, 7.3.
+constexpr std::array<std::string_view, 10> kOtherFormats = {
+    "idn-email",     "idn-hostname", "uri",          "uri-reference",         "iri",
+    "iri-reference", "uri-template", "json-pointer", "relative-json-pointer", "regex"};
+
 // Source: RFC 3339, 5.6 and 5.7; a day that a month of the Gregorian calendar has, of years 0000 to 9999.
 std::string date() {
   const std::string day_to_28 = "(?:0[1-9]|1\\d|2[0-8])";
@@ -98,6 +103,11 @@ std::string pattern_of(std::string_view name) {
 }  // namespace
 
 std::span<const std::string_view> string_formats() { return kFormats; }
+
+bool is_standard_format(std::string_view name) {
+  const auto is_said = [name](std::string_view known) { return name == known; };
+  return std::ranges::any_of(kFormats, is_said) || std::ranges::any_of(kOtherFormats, is_said);
+}
 
 Automaton format_automaton(std::string_view name, AutomatonWork& work) {
   return pattern_automaton("^(?:" + pattern_of(name) + ")$", work);

@@ -160,6 +160,18 @@ await step('structured output', async () => {
     assert.ok(z.email().safeParse(mail).success && z.iso.date().safeParse(day).success);
     assert.deepEqual(Object.keys(choice.message.parsed!), ['kind', 'age', 'name', 'tag', 'day', 'weight', 'mail']);
   }
+  // Of these zod writes a format of its own beside the pattern.
+  const Named = z.object({ code: z.string().startsWith('x-').max(8), end: z.string().endsWith('!').max(4),
+    word: z.string().lowercase().max(8), id: z.nanoid() });
+  const named = await client.chat.completions.create({
+    model,
+    ...kChat,
+    max_tokens: 200,
+    response_format: zodResponseFormat(Named, 'named'),
+  });
+  assert.equal(named.choices[0]!.finish_reason, 'stop');
+  const { code, end, word, id } = JSON.parse(named.choices[0]!.message.content!) as z.infer<typeof Named>;
+  assert.ok(code.startsWith('x-') && end.endsWith('!') && !/[A-Z]/.test(word) && z.nanoid().safeParse(id).success);
   const object = await client.chat.completions.create({
     model,
     ...kChat,

@@ -103,6 +103,14 @@ TEST(JsonSchema, AllowsWhatItSays) {
        {R"({"a":"2eb8aa08-aa98-11ea-b4aa-73b441d16380","b":"2EB8AA08-AA98-11EA-B4AA-73B441D16380","c":"1.2.3.4"})"},
        {R"({"a":"2eb8aa08-aa98-11ea-b4aa-73b441d16380","b":"","c":"1.2.3.4"})",
         R"({"a":"2eb8aa08-aa98-11ea-b4aa-73b441d16380","b":"2eb8aa08-aa98-11ea-b4aa-73b441d16380","c":"1.2.3.45"})"}},
+      // As zod writes startsWith, lowercase and nanoid.
+      {R"({"type":"string","format":"starts_with","pattern":"^a.*"})", {R"("ab")"}, {R"("b")"}},
+      {R"({"type":"string","format":"lowercase","pattern":"^[^A-Z]*$","maxLength":3})",
+       {R"("abc")"},
+       {R"("aB")", R"("abcd")"}},
+      {R"({"type":"string","format":"nanoid","pattern":"^[a-zA-Z0-9_-]{21}$"})",
+       {R"("V1StGXR8_Z5jdHi6B-myT")"},
+       {R"("V1StGXR8")"}},
       {R"({"type":["string","null"]})", {"null", "\"x\""}, {"1", "true"}},
       {R"({"anyOf":[{"type":"boolean"},{"const":{"a":[1]}}]})",
        {"true", R"({"a":[1]})"},
@@ -145,6 +153,12 @@ TEST(JsonSchema, RefusesByNameWhatItDoesNotUnderstand) {
                         "s.properties.x.format: expected one of date-time, time, date, duration, email, "
                         "hostname, ipv4, ipv6, uuid, "
                         "got \"uri\"");
+  // Formats that JSON Schema knows say more than a pattern beside them.
+  for (const char* format : {"uri", "uri-reference", "iri", "iri-reference", "uri-template", "idn-email",
+                             "idn-hostname", "json-pointer", "relative-json-pointer", "regex"})
+    expect_schema_refused(fmt::format(R"({{"type":"string","format":"{}","pattern":"a"}})", format),
+                          "s.format: expected one of date-time");
+  expect_schema_refused(R"({"type":"string","format":"starts_with"})", "s.format: expected one of date-time");
   expect_schema_refused(R"({"type":"string","minimum":1})",
                         "s.minimum: not understood for the type string, expected type, minLength, maxLength, "
                         "pattern, format");
