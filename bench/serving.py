@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import resource
 
 
 class Server:
@@ -41,13 +40,6 @@ class Server:
         """What it has of memory, in KiB."""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
-
-    def stacks_kib(self):
-        """What of it is stacks of threads: memory of no file, as large as the system makes a stack."""
-        with open(f"/proc/{self.process.pid}/smaps", encoding="utf-8") as file:
-            mappings = re.findall(r"^\S+ rw-p \S+ 00:00 0 *\nSize: +(\d+) kB\n(?:.*\n)*?Rss: +(\d+) kB", file.read(), re.MULTILINE)
-        stack_kib = resource.getrlimit(resource.RLIMIT_STACK)[0] >> 10
-        return sum(int(rss) for size, rss in mappings if int(size) == stack_kib)
 
     def cpu_s(self):
         """Seconds of processors that it has used."""

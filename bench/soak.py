@@ -26,7 +26,7 @@ from serving import Server, connection, read_reply, request
 # Little of everything that must be reused or that can be full.
 N_PLACES = 8
 SERVE_OPTIONS = ["--prefix-cache-mib", "8", "--completion-batch-size", str(N_PLACES), "--max-queue", "64",
-                 "--max-connections", "300", "--access-log", "all"]  # fmt: skip
+                 "--max-connections", "300"]  # fmt: skip
 # Less than the server waits for a client (--read-timeout, --write-timeout, --idle-timeout), and more.
 SHORT_STALLS_S = [0.2, 2]
 LONG_STALL_S = 25
@@ -140,8 +140,7 @@ class Soak:
         self.faults = []
         self.asked = []  # the ids of requests
         self.answered = set()  # those whose reply was read to its end
-        self.memory_kib = []  # without the stacks of threads, which come and go with connections
-        self.max_stacks_kib = 0
+        self.rss_kib = []
         self.n_lags = 0  # times that this program did not run for MAX_LAG_S
 
     def fault(self, text):
@@ -313,13 +312,11 @@ class Soak:
         open_acts = set()
         reported = 0
         while (now := time.monotonic() - start) < seconds and self.server.process.returncode is None and len(self.faults) < 20:
-            if len(self.memory_kib) < now:
-                stacks_kib = self.server.stacks_kib()
-                self.memory_kib.append(self.server.rss_kib() - stacks_kib)
-                self.max_stacks_kib = max(self.max_stacks_kib, stacks_kib)
+            if len(self.rss_kib) < now:
+                self.rss_kib.append(self.server.rss_kib())
             if now >= 60 * (reported + 1):
                 reported += 1
-                print(f"{reported} min: {self.n_acts.total()} clients, {self.memory_kib[-1]} KiB, {len(self.faults)} faults", flush=True)
+                print(f"{reported} min: {self.n_acts.total()} clients, {self.rss_kib[-1]} KiB, {len(self.faults)} faults", flush=True)
             if len(open_acts) < MAX_OPEN:
                 (name,) = self.rng.choices(list(weights), list(weights.values()))
                 task = asyncio.create_task(self.act(name))
@@ -371,12 +368,10 @@ class Soak:
                 self.fault(f"{request_id} was answered {n_lines[request_id]} times")
 
     def check_memory(self, minutes):
-        """Medians of the second fifth of the time and of the last, without stacks, which --max-connections bounds."""
-        kib = self.memory_kib
-        fifth = max(1, len(kib) // 5)
-        early, late = statistics.median(kib[fifth : 2 * fifth] or kib), statistics.median(kib[-fifth:])
-        print(f"memory: {kib[0]} KiB at first, {early:.0f} in the second fifth, {late:.0f} in the last, at most {max(kib)};"
-              f" stacks of threads: at most {self.max_stacks_kib} KiB beside it")
+        """Medians of the second fifth of the time and of the last."""
+        fifth = max(1, len(self.rss_kib) // 5)
+        early, late = statistics.median(self.rss_kib[fifth : 2 * fifth] or self.rss_kib), statistics.median(self.rss_kib[-fifth:])
+        print(f"memory: {self.rss_kib[0]} KiB at first, {early:.0f} in the second fifth, {late:.0f} in the last, at most {max(self.rss_kib)}")
         if minutes >= MIN_GROWTH_MINUTES and late - early > MAX_GROWTH_KIB:
             self.fault(f"memory grows: {early:.0f} KiB, then {late:.0f}")
 
