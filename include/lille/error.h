@@ -30,7 +30,7 @@ class Error : public std::runtime_error {
 
   /// The kind of failure.
   ErrorCode code() const noexcept { return code_; }
-  /// The option or field that is wrong, by its name without dashes ("top_p"); empty if it is not one of them.
+  /// The option, field or header that is wrong, by its name without dashes ("top_p"); empty if it is none.
   const std::string& field() const noexcept { return field_; }
 
  private:

@@ -55,6 +55,8 @@ std::optional<IpNetwork> IpNetwork::parse(std::string_view text) {
 }
 
 bool IpNetwork::contains(const IpAddress& address) const noexcept {
+  // Addresses of IPv4 stand in one corner of IPv6, which a short prefix would hold as well.
+  if (n_bits_ < static_cast<int>(8 * kIpv4Prefix.size()) && is_ipv4(address)) return false;
   for (int bit = 0; bit < n_bits_; ++bit) {
     const auto idx = static_cast<std::size_t>(bit / 8);
     const auto mask = static_cast<uint8_t>(0x80 >> bit % 8);

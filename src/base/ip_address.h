@@ -27,6 +27,7 @@ class IpNetwork {
   /// "10.0.0.0/8", "2001:db8::/32", or one address; nothing for any other text. Bits behind the prefix do not
   /// count.
   static std::optional<IpNetwork> parse(std::string_view text);
+  /// No network of IPv6 has an address of IPv4 but those written as ::ffff:10.0.0.0/104.
   bool contains(const IpAddress& address) const noexcept;
 
  private:

@@ -288,7 +288,7 @@ void HttpServer::Listener::serve(ClientStream& stream) {
 
 void HttpServer::Listener::send_large_head_refusal(ClientStream& stream) {
   const ApiReply reply = api_.refuse(
-      {.method = "", .path = "", .client = stream.peer()},
+      {.method = "", .path = "", .client = proxies_.client(stream.peer(), "")},
       RefusedRequest(431, "[server] expected a smaller head of the request", "", "head_too_large"));
   const std::string text = fmt::format(
       "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/json\r\nConnection: "

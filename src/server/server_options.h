@@ -69,7 +69,7 @@ void visit_access_options(Options& options, Visitor&& visit) {
   visit(
       OptionSpec{"trusted_proxy", "", "NETWORK",
                  "A proxy, such as 10.20.0.1 or 10.0.0.0/8, whose X-Forwarded-For says where a request comes "
-                 "from; may be given several times."},
+                 "from, and nobody else; may be given several times."},
       options.trusted_proxy);
   visit(OptionSpec{"model_id", "", "NAME",
                    "What clients call the model. Default: the name of its folder or file."},

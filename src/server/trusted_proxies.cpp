@@ -21,7 +21,8 @@ TrustedProxies::TrustedProxies(std::span<const std::string> networks) {
     const std::optional<IpNetwork> network = IpNetwork::parse(text);
     if (!network)
       raise_field("trusted_proxy",
-                  "--trusted-proxy: expected an address or a network such as 10.0.0.0/8, got \"{}\"",
+                  "--trusted-proxy: expected an address or a network such as 10.0.0.0/8, got \"{}\". Hint: "
+                  "names are not looked up",
                   printable(text));
     networks_.push_back(*network);
   }
@@ -32,17 +33,19 @@ bool TrustedProxies::contains(const IpAddress& address) const noexcept {
 }
 
 std::string TrustedProxies::client(const std::string& peer, std::string_view forwarded_for) const {
-  std::optional<IpAddress> address = IpAddress::parse(peer);
-  if (!address || forwarded_for.empty()) return peer;
-  while (contains(*address)) {
+  const std::optional<IpAddress> from = IpAddress::parse(peer);
+  if (!from) return peer;
+  IpAddress client = *from;
+  while (contains(client) && !forwarded_for.empty()) {
     const std::size_t comma = forwarded_for.rfind(',');
-    address = IpAddress::parse(without_blanks(forwarded_for.substr(comma + 1)));
-    if (!address) return peer;
+    const std::optional<IpAddress> said = IpAddress::parse(without_blanks(forwarded_for.substr(comma + 1)));
+    if (!said) return from->text();
+    client = *said;
     // Nobody else but proxies: the first of them is who asks.
     if (comma == std::string_view::npos) break;
     forwarded_for = forwarded_for.substr(0, comma);
   }
-  return address->text();
+  return client.text();
 }
 
 }  // namespace lille

@@ -17,6 +17,16 @@ TEST(TrustedProxies, WithoutThemThePeerIsTheClient) {
   EXPECT_EQ(client({}, "", "192.0.2.1"), "");
 }
 
+// Else whoever sends the header with half of the requests would wait in turn as two.
+TEST(TrustedProxies, AClientHasOneNameWhateverItSends) {
+  for (const std::string_view forwarded_for : {"", "192.0.2.1", "unknown", ","}) {
+    EXPECT_EQ(client({}, "::ffff:127.0.0.1", forwarded_for), "127.0.0.1");
+    EXPECT_EQ(client(kTrusted, "2001:DB8::2", forwarded_for), "2001:db8::2");
+  }
+  EXPECT_EQ(client(kTrusted, "::ffff:10.0.0.1", ""), "10.0.0.1");
+  EXPECT_EQ(client(kTrusted, "::ffff:10.0.0.1", "unknown"), "10.0.0.1");
+}
+
 TEST(TrustedProxies, NobodyElseIsBelieved) {
   EXPECT_EQ(client(kTrusted, "192.0.2.9", "192.0.2.1"), "192.0.2.9");
   EXPECT_EQ(client(kTrusted, "192.0.2.9", "10.0.0.1"), "192.0.2.9");
@@ -53,7 +63,8 @@ TEST(TrustedProxies, AProxyThatAsksIsTheClient) {
 
 TEST(TrustedProxies, WhatIsNoNetworkIsRefused) {
   test::expect_error(ErrorCode::kInvalidArgument,
-                     "--trusted-proxy: expected an address or a network such as 10.0.0.0/8, got \"nginx\"",
+                     "--trusted-proxy: expected an address or a network such as 10.0.0.0/8, got \"nginx\". "
+                     "Hint: names are not looked up",
                      [] {
                        TrustedProxies(std::vector<std::string>{"10.0.0.1", "nginx"});
                      });
