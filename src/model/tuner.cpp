@@ -14,8 +14,8 @@ namespace {
 
 /// Of the first step; later ones are smaller, down to nothing at the end. Rates that were tried:
 /// docs/QUANTIZATION.md.
-constexpr double kCodeRate = 0.003;
-constexpr double kScaleRate = 5e-4;
+constexpr double kCodeRate = 0.002;
+constexpr double kScaleRate = 2.5e-4;
 
 class Tuner {
  public:
