@@ -37,8 +37,13 @@ model 4bit-packed --quantize 4 --pack
 # The peer's library has a file for each kind of processor, and takes the best that there is.
 declare -A peer_cpu=([reference]=x64 [avx2]=haswell [avxvnni]=alderlake [avx512]=skylakex [avx512vnni]=icelake
   [avx512bf16]=zen4 [amx]=sapphirerapids)
+for set in ${SETS:-}; do
+  [[ -n ${peer_cpu[$set]:-} ]] || { printf 'bench/peer.sh: SETS: expected some of %s, got %s\n' "${!peer_cpu[*]}" "$set" >&2; exit 2; }
+  LILLE_FORCE_ISA=$set "$lille" info --system >/dev/null
+  [[ -e $library/libggml-cpu-${peer_cpu[$set]}.so ]] ||
+    { printf 'bench/peer.sh: SETS: no libggml-cpu-%s.so in %s\n' "${peer_cpu[$set]}" "$library" >&2; exit 2; }
+done
 hold_to() {
-  [[ -n ${peer_cpu[$1]:-} ]] || { printf 'bench/peer.sh: SETS: expected some of %s, got %s\n' "${!peer_cpu[*]}" "$1" >&2; exit 2; }
   export LILLE_FORCE_ISA=$1
   rm -rf "$work/peer"
   mkdir "$work/peer"

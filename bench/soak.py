@@ -25,7 +25,7 @@ from serving import Server, connection, read_reply, request
 
 # Little of everything that must be reused or that can be full.
 N_PLACES = 8
-SERVE_OPTIONS = ["--prefix-cache-mib", "8", "--completion-batch-size", str(N_PLACES), "--max-queue", "64",
+SERVE_OPTIONS = ["--access-log", "all", "--prefix-cache-mib", "8", "--completion-batch-size", str(N_PLACES), "--max-queue", "64",
                  "--max-connections", "300"]  # fmt: skip
 # Less than the server waits for a client (--read-timeout, --write-timeout, --idle-timeout), and more.
 SHORT_STALLS_S = [0.2, 2]

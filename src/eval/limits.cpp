@@ -63,10 +63,9 @@ void Limits::measure() {
 double Limits::read_gb_per_s() const { return median(read_); }
 
 double Limits::seconds_of(const kernels::WeightMatrix& weight) const {
-  const bool is_packed = weight.kind == kernels::WeightKind::kPacked;
+  const bool is_wide = weight.bits == 8 || weight.kind == kernels::WeightKind::kQ8_0;
   const std::vector<double>& peaks = exact_                                      ? f32_
-                                     : is_packed && weight.bits == 4             ? q4_
-                                     : kernels::takes_q8(weight.kind)            ? q8_
+                                     : kernels::takes_q8(weight.kind)            ? (is_wide ? q8_ : q4_)
                                      : weight.kind == kernels::WeightKind::kBF16 ? bf16_
                                                                                  : f32_;
   return 2e-9 * static_cast<double>(weight.n_out * weight.n_in) / median(peaks);

@@ -191,7 +191,7 @@ struct KernelTable {
   PeakKernel
       peak_f32;  ///< Of the unit that matmul uses; null for the reference, which is not meant to be fast.
   PeakKernel peak_q8;  ///< Of the unit that matmul_q8 uses; null for the reference.
-  PeakKernel peak_q4;  ///< The same for kPacked codes of 4 bits.
+  PeakKernel peak_q4;  ///< The same for kPacked codes of 4 bits, more than other codes below 8 bits reach.
   Bf16Kernels bf16;
   bool q8_words;  ///< Whether quantize_q8 writes Q8Rows::words and matmul_q8 reads them.
   /// Rounds one row of n_in activations to 8 bits into the first row of `to`.

@@ -79,7 +79,7 @@ kernels::Q8Rows quantize(Device& device, Rows x, int64_t group_size, Rounding ro
   // An odd number of cache lines: the values of one row then lie in sets of a cache that differ.
   const int64_t block_stride = x.n_rows == 1 ? 1 : ((x.n_rows + 15) / 16 | 1) * 16;
   const kernels::Q8Rows rows = {grown(device.q8.codes, x.n_rows * stride),
-                                grown(device.q8.words, device.kernels.q8_words ? x.n_rows * stride : 0),
+                                device.kernels.q8_words ? grown(device.q8.words, x.n_rows * stride) : nullptr,
                                 stride,
                                 block_stride,
                                 grown(device.q8.scales, block_stride * n_blocks),
