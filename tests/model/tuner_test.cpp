@@ -53,15 +53,15 @@ class TuneToy : public testing::Test {
 
 TEST_F(TuneToy, BringsPredictionsNearer) {
   const double before = kl_of(make_codes(model_, options_, plans_));
-  options_.tune_epochs = 3;
+  options_.tune_epochs = 6;
   std::vector<int64_t> calls;
   options_.on_tune = [&calls](int64_t n_done, int64_t n_windows) {
-    EXPECT_EQ(n_windows, 48);
+    EXPECT_EQ(n_windows, 96);
     calls.push_back(n_done);
   };
   EXPECT_LT(kl_of(tuned(0)), 0.8 * before);
-  EXPECT_EQ(calls.size(), 48u);
-  EXPECT_EQ(calls.back(), 48);
+  EXPECT_EQ(calls.size(), 96u);
+  EXPECT_EQ(calls.back(), 96);
 }
 
 TEST_F(TuneToy, DoesNotDependOnThreads) {
