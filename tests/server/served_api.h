@@ -16,6 +16,8 @@ class ServedApi : public ApiClient {
 
   void serve(ServerOptions options = {}, const SchedulerOptions& scheduling = {}) {
     options.port = 0;
+    // One that served before uses what is about to go.
+    server_.reset();
     start(options, scheduling);
     server_ = std::make_unique<HttpServer>(*api_, options);
     server_->start();
