@@ -39,15 +39,26 @@ struct FourColumns {
   using X = int8_t;
   using I = typename Q::I;
   static constexpr bool kWide = kForm == TileForm::kWide;
+  /// Codes below 16, whose products of a block fit 16 bits, two columns in each: 16 * 15 * 127 < 2^15.
+  static constexpr bool kInPairs = MultipliesWords<Q> && kForm == TileForm::kNibbles;
   static constexpr int kShift = kWide ? Q::template kShift<8> : 0;  ///< What dot takes off each code.
   I codes;
 
   static const X* x_of(const Q8Rows& x) { return x.codes; }
   explicit FourColumns(I of) : codes(of) {}
   /// sums + codes * x, an output in each lane.
-  I dot(I sums, const X* x) const { return Q::template dot_broadcast<kWide>(sums, codes, x); }
+  I dot(I sums, const X* x) const {
+    if constexpr (kInPairs) {
+      return Q::dot_pairs(sums, codes, x);
+    } else {
+      return Q::template dot_broadcast<kWide>(sums, codes, x);
+    }
+  }
   /// What dot added up for a block, in 32 bits.
-  static I sums_of(I sums) { return sums; }
+  static I sums_of(I sums) {
+    if constexpr (kInPairs) return Q::sums_of_pairs(sums);
+    return sums;
+  }
 };
 
 template <typename Q>
@@ -63,21 +74,6 @@ struct FourColumns<Q, TileForm::kWide> {
   explicit FourColumns(I of) : even(Q::even_words(of)), odd(Q::odd_words(of)) {}
   I dot(I sums, const X* x) const { return Q::dot_words(Q::dot_words(sums, even, x), odd, x + 2); }
   static I sums_of(I sums) { return sums; }
-};
-
-/// Codes below 16, whose products of a block fit 16 bits, two columns in each: 16 * 15 * 127 < 2^15.
-template <typename Q>
-requires MultipliesWords<Q>
-struct FourColumns<Q, TileForm::kNibbles> {
-  using X = int8_t;
-  using I = typename Q::I;
-  static constexpr int kShift = 0;
-  I codes;
-
-  static const X* x_of(const Q8Rows& x) { return x.codes; }
-  explicit FourColumns(I of) : codes(of) {}
-  I dot(I pairs, const X* x) const { return Q::dot_pairs(pairs, codes, x); }
-  static I sums_of(I pairs) { return Q::sums_of_pairs(pairs); }
 };
 
 /// A panel that is laid out: codes[group][four columns][output][four], with the scales and biases of each
