@@ -18,9 +18,9 @@ struct Candidate {
   bool (*runs_on)(const CpuFeatures& cpu);
 };
 
-#if defined(LILLE_KERNELS_X86)
 // Sets whose only news are some of the products.
 
+#if defined(LILLE_KERNELS_AVXVNNI) || defined(LILLE_KERNELS_AMX)
 KernelTable with_q8(KernelTable table, std::string_view name, std::string_view required_features,
                     const Q8Kernels& q8) noexcept {
   table.name = name;
@@ -32,13 +32,17 @@ KernelTable with_q8(KernelTable table, std::string_view name, std::string_view r
   table.peak_q4 = q8.peak;
   return table;
 }
+#endif
 
+#if defined(LILLE_KERNELS_AVXVNNI)
 const KernelTable& avxvnni_table() noexcept {
   static const KernelTable table =
       with_q8(avx2::kTable, "avxvnni", "AVX2, BMI2, FMA, F16C and AVX-VNNI", avxvnni::kKernels);
   return table;
 }
+#endif
 
+#if defined(LILLE_KERNELS_AVX512BF16)
 const KernelTable& avx512bf16_table() noexcept {
   static const KernelTable table = [] {
     KernelTable better = avx512vnni::kTable;
@@ -49,7 +53,9 @@ const KernelTable& avx512bf16_table() noexcept {
   }();
   return table;
 }
+#endif
 
+#if defined(LILLE_KERNELS_AMX)
 const KernelTable& amx_table() noexcept {
   static const KernelTable table = [] {
     KernelTable better = with_q8(avx512vnni::kTable, "amx",
@@ -65,16 +71,31 @@ const KernelTable& amx_table() noexcept {
 
 std::span<const Candidate> candidates() noexcept {
   static const Candidate kCandidates[] = {
-#if defined(LILLE_KERNELS_X86)
+#if defined(LILLE_KERNELS_AMX)
     {&amx_table(), [](const CpuFeatures& cpu) { return cpu.amx; }},
+#endif
+#if defined(LILLE_KERNELS_AVX512BF16)
     {&avx512bf16_table(), [](const CpuFeatures& cpu) { return cpu.avx512bf16; }},
+#endif
+#if defined(LILLE_KERNELS_AVX512VNNI)
     {&avx512vnni::kTable, [](const CpuFeatures& cpu) { return cpu.avx512vnni; }},
+#endif
+#if defined(LILLE_KERNELS_AVX512)
     {&avx512::kTable, [](const CpuFeatures& cpu) { return cpu.avx512; }},
+#endif
+#if defined(LILLE_KERNELS_AVXVNNI)
     {&avxvnni_table(), [](const CpuFeatures& cpu) { return cpu.avxvnni; }},
+#endif
+#if defined(LILLE_KERNELS_AVX2)
     {&avx2::kTable, [](const CpuFeatures& cpu) { return cpu.avx2; }},
-#elif defined(LILLE_KERNELS_ARM)
+#endif
+#if defined(LILLE_KERNELS_NEONI8MM)
     {&neoni8mm::kTable, [](const CpuFeatures& cpu) { return cpu.neoni8mm; }},
+#endif
+#if defined(LILLE_KERNELS_NEONDOT)
     {&neondot::kTable, [](const CpuFeatures& cpu) { return cpu.neondot; }},
+#endif
+#if defined(LILLE_KERNELS_NEON)
     {&neon::kTable, [](const CpuFeatures& cpu) { return cpu.neon; }},
 #endif
     {&reference::kTable, [](const CpuFeatures&) { return true; }},
