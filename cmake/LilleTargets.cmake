@@ -26,9 +26,16 @@ endfunction()
 # libraries' headers is compiled once. Their local names have to be unique in the target.
 function(lille_together target)
   if(LILLE_UNITY)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
     # It takes the sources of a unity file for headers.
     target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
+endfunction()
+
+# Where nothing is installed, a library is built only for the programs that need it.
+function(lille_on_demand target)
+  if(NOT LILLE_INSTALL)
+    set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON)
   endif()
 endfunction()
 
@@ -45,6 +52,7 @@ function(lille_layer name)
   endforeach()
   target_link_libraries(lille_${name} PRIVATE ${ARG_LIBRARIES})
   lille_flags(lille_${name})
+  lille_on_demand(lille_${name})
   set(LILLE_LAYERS ${LILLE_LAYERS} ${name} CACHE INTERNAL "")
   set(LILLE_LIBRARIES ${LILLE_LIBRARIES} ${ARG_LIBRARIES} CACHE INTERNAL "")
 endfunction()
@@ -58,6 +66,7 @@ function(lille_library)
   add_library(lille STATIC ${objects})
   add_library(lille::lille ALIAS lille)
   set_target_properties(lille PROPERTIES LINKER_LANGUAGE CXX)
+  lille_on_demand(lille)
   target_include_directories(lille PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                           $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
                                           $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
@@ -83,6 +92,7 @@ function(lille_shared_library objects libraries)
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
     INTERFACE_INCLUDE_DIRECTORIES "$<TARGET_PROPERTY:lille,INTERFACE_INCLUDE_DIRECTORIES>"
     LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/lille.map)
+  lille_on_demand(lille_shared)
   target_compile_features(lille_shared INTERFACE cxx_std_20)
   target_link_options(lille_shared PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/lille.map -Wl,--no-undefined
                                            -Wl,-Bsymbolic-functions)

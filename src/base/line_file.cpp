@@ -15,7 +15,7 @@
 namespace lille {
 namespace {
 
-constexpr int64_t kReadBytes = 1 << 16;
+constexpr int64_t kLineFileReadBytes = 1 << 16;
 
 // Without O_NONBLOCK, opening a FIFO that nobody reads would wait for ever.
 int open_for_appending(const std::filesystem::path& path) {
@@ -81,7 +81,7 @@ std::string LineFile::read_at(int64_t offset, int64_t max_bytes) const {
 std::optional<int64_t> LineFile::find_newline(int64_t end, int64_t max_bytes) const {
   const int64_t last = end - std::min(end, max_bytes);
   for (int64_t begin = end; begin > last;) {
-    const int64_t n_read = std::min(begin - last, kReadBytes);
+    const int64_t n_read = std::min(begin - last, kLineFileReadBytes);
     begin -= n_read;
     const std::size_t newline = read_at(begin, n_read).rfind('\n');
     if (newline != std::string::npos) return begin + static_cast<int64_t>(newline);

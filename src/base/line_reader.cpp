@@ -15,7 +15,7 @@
 namespace lille {
 namespace {
 
-constexpr std::size_t kReadBytes = 1 << 16;
+constexpr std::size_t kRefillBytes = 1 << 16;
 
 Descriptor open_any(const std::filesystem::path& path) {
   Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -46,7 +46,7 @@ LineReader::LineReader(std::size_t max_line_bytes)
 }
 
 bool LineReader::fill() {
-  buffer_.resize(kReadBytes);
+  buffer_.resize(kRefillBytes);
   n_taken_ = 0;
   while (true) {
     const ssize_t n_read = ::read(descriptor_.get(), buffer_.data(), buffer_.size());

@@ -14,7 +14,7 @@
 namespace lille {
 namespace {
 
-constexpr std::size_t kReadBytes = 1 << 20;
+constexpr std::size_t kPartialFileReadBytes = 1 << 20;
 
 }  // namespace
 
@@ -55,7 +55,7 @@ void PartialFile::clear() {
 }
 
 void PartialFile::read(FunctionRef<void(std::span<const std::byte>)> visit) const {
-  std::vector<std::byte> buffer(kReadBytes);
+  std::vector<std::byte> buffer(kPartialFileReadBytes);
   for (int64_t offset = 0; offset < n_bytes_;) {
     const ssize_t n_read = ::pread(descriptor_.get(), buffer.data(), buffer.size(), offset);
     if (n_read < 0 && errno == EINTR) continue;

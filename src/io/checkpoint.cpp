@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr std::string_view kAction = "load_checkpoint";
+constexpr std::string_view kLoadCheckpoint = "load_checkpoint";
 constexpr std::size_t kMaxIndexBytes = 100'000'000;
 constexpr std::size_t kMaxFaultsNamed = 5;
 
@@ -36,12 +36,12 @@ bool is_plain_file_name(std::string_view name) {
 WeightMap read_index(const fs::path& path) {
   const std::string file = printable_path(path);
   const json index =
-      parse_json_object(read_text_file(path, kMaxIndexBytes), {.action = kAction, .file = file});
+      parse_json_object(read_text_file(path, kMaxIndexBytes), {.action = kLoadCheckpoint, .file = file});
   const auto map = index.find("weight_map");
   if (map == index.end() || !map->is_object())
     raise(ErrorCode::kCorruptFile,
-          "[{}] {}: expected an object weight_map, got {}. Hint: is the download complete?", kAction, file,
-          map == index.end() ? "none" : describe(*map));
+          "[{}] {}: expected an object weight_map, got {}. Hint: is the download complete?", kLoadCheckpoint,
+          file, map == index.end() ? "none" : describe(*map));
   WeightMap weight_map;
   for (const auto& [name, shard] : map->items()) {
     if (!shard.is_string() || !is_plain_file_name(shard.get_ref<const std::string&>()))
@@ -49,7 +49,7 @@ WeightMap read_index(const fs::path& path) {
             "[{}] {}: weight_map: \"{}\": expected the name of a file in the same folder, got {}. Hint: an "
             "index may "
             "not lead out of its folder",
-            kAction, file, printable(name), describe(shard));
+            kLoadCheckpoint, file, printable(name), describe(shard));
     weight_map.emplace(name, shard.get<std::string>());
   }
   return weight_map;
@@ -69,7 +69,7 @@ std::vector<SafetensorsFile> open_shards(const fs::path& folder, std::span<const
   if (!missing.empty())
     raise(ErrorCode::kNotFound,
           "[{}] {}: expected the shards that {} names, got none called {}. Hint: is the download complete?",
-          kAction, printable_path(folder), kWeightIndexFile, fmt::join(missing, ", "));
+          kLoadCheckpoint, printable_path(folder), kWeightIndexFile, fmt::join(missing, ", "));
   std::vector<SafetensorsFile> files;
   for (const std::string& shard : shards) files.emplace_back(folder / shard);
   return files;
@@ -97,7 +97,7 @@ void check_index(const fs::path& folder, const WeightMap& weight_map, std::span<
         "[{}] {}: expected the index and the shards to name the same tensors, got {} faults: {}{}. Hint: do "
         "all files "
         "come from one download?",
-        kAction, printable_path(folder / kWeightIndexFile), faults.size(),
+        kLoadCheckpoint, printable_path(folder / kWeightIndexFile), faults.size(),
         fmt::join(faults.begin(), faults.begin() + static_cast<std::ptrdiff_t>(n_named), "; "),
         faults.size() > n_named ? " and more" : "");
 }
@@ -108,9 +108,9 @@ void check_folder(const fs::path& folder) {
   if (fs::is_directory(status)) return;
   if (fs::exists(status))
     raise(ErrorCode::kNotFound,
-          "[{}] {}: expected a folder, got a file. Hint: name the folder that holds config.json", kAction,
-          printable_path(folder));
-  raise(ErrorCode::kNotFound, "[{}] {}: no such folder. Hint: check the path", kAction,
+          "[{}] {}: expected a folder, got a file. Hint: name the folder that holds config.json",
+          kLoadCheckpoint, printable_path(folder));
+  raise(ErrorCode::kNotFound, "[{}] {}: no such folder. Hint: check the path", kLoadCheckpoint,
         printable_path(folder));
 }
 
@@ -136,7 +136,7 @@ Checkpoint::Checkpoint(const fs::path& folder) {
     raise(
         ErrorCode::kNotFound,
         "[{}] {}: expected {} or {}, got neither. Hint: name the folder of a Hugging Face or MLX checkpoint",
-        kAction, printable_path(folder), kWeightFile, kWeightIndexFile);
+        kLoadCheckpoint, printable_path(folder), kWeightFile, kWeightIndexFile);
   }
   files_ = open_shards(folder, shards);
   // mlx-lm writes an index beside a single file too, which says nothing that the file does not say.

@@ -15,7 +15,7 @@
 namespace lille {
 namespace {
 
-constexpr std::string_view kAction = "load_gguf";
+constexpr std::string_view kLoadGguf = "load_gguf";
 constexpr std::string_view kDownload = "is the download complete?";
 constexpr std::string_view kWriter = "was the file written by a GGUF library?";
 constexpr int kMaxArrayDepth = 4;
@@ -28,8 +28,8 @@ constexpr uint64_t kMaxAlignment = 65536;
 
 [[noreturn]] void fail(const std::string& file, std::string_view what, std::string_view expected,
                        std::string_view found, std::string_view hint) {
-  raise(ErrorCode::kCorruptFile, "[{}] {}: {}: expected {}, got {}. Hint: {}", kAction, file, what, expected,
-        found, hint);
+  raise(ErrorCode::kCorruptFile, "[{}] {}: {}: expected {}, got {}. Hint: {}", kLoadGguf, file, what,
+        expected, found, hint);
 }
 
 /// Reads what stands before the data, field by field; never beyond the end of the file.
@@ -151,9 +151,9 @@ uint32_t read_version(Reader& reader, const std::string& file) {
     raise(ErrorCode::kUnsupported,
           "[{}] {}: expected a little-endian file, got a big-endian one of version {}. Hint: llama.cpp's "
           "gguf_convert_endian.py turns it around",
-          kAction, file, __builtin_bswap32(version));
+          kLoadGguf, file, __builtin_bswap32(version));
   if (version != 2 && version != 3)
-    raise(ErrorCode::kUnsupported, "[{}] {}: version: expected 2 or 3, got {}. Hint: {}", kAction, file,
+    raise(ErrorCode::kUnsupported, "[{}] {}: version: expected 2 or 3, got {}. Hint: {}", kLoadGguf, file,
           version, version == 1 ? "convert the model again with a newer tool" : kWriter);
   return version;
 }
@@ -193,7 +193,7 @@ void read_shape(Reader& reader, Entry& entry, std::string_view what, const std::
     raise(ErrorCode::kUnsupported,
           "[{}] {}: {}: expected a type that is computed here (F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, "
           "Q4_K, Q5_K, Q6_K), got ggml's number {}. Hint: quantise the model to another type",
-          kAction, file, what, ggml_type);
+          kLoadGguf, file, what, ggml_type);
   entry.tensor.dtype = *dtype;
   const auto block = static_cast<uint64_t>(dtype_block_elements(*dtype));
   if (extents.front() % block != 0)

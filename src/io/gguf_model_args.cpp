@@ -12,13 +12,13 @@
 namespace lille {
 namespace {
 
-constexpr std::string_view kAction = "load_gguf";
+constexpr std::string_view kLoadGgufArgs = "load_gguf";
 constexpr std::string_view kArchitectureKey = "general.architecture";
 constexpr std::string_view kFeedForwardKey = "llama.feed_forward_length";
 constexpr std::string_view kEpsilonKey = "llama.attention.layer_norm_rms_epsilon";
 constexpr std::string_view kFreqBaseKey = "llama.rope.freq_base";
 constexpr std::string_view kTokensKey = "tokenizer.ggml.tokens";
-constexpr std::string_view kHint = "is this a GGUF file of a Lille model?";
+constexpr std::string_view kGgufHint = "is this a GGUF file of a Lille model?";
 constexpr double kDefaultFreqBase = 10000;
 
 /// Reads the metadata of one file into ModelArgs; every fault names the file and the key.
@@ -43,9 +43,9 @@ class MetadataReader {
 
  private:
   [[noreturn]] void fail(std::string_view key, std::string_view expected, std::string_view found,
-                         std::string_view hint = kHint, ErrorCode code = ErrorCode::kCorruptFile) const {
-    raise(code, "[{}] {}: {}: expected {}, got {}. Hint: {}", kAction, printable_path(file_.path()), key,
-          expected, found, hint);
+                         std::string_view hint = kGgufHint, ErrorCode code = ErrorCode::kCorruptFile) const {
+    raise(code, "[{}] {}: {}: expected {}, got {}. Hint: {}", kLoadGgufArgs, printable_path(file_.path()),
+          key, expected, found, hint);
   }
 
   void check_architecture() const {
@@ -71,7 +71,7 @@ class MetadataReader {
       missing.emplace_back("llama.vocab_size or tokenizer.ggml.tokens");
     if (!missing.empty())
       raise(ErrorCode::kCorruptFile, "[{}] {}: expected all keys of a Lille model, got none for {}. Hint: {}",
-            kAction, printable_path(file_.path()), fmt::join(missing, ", "), kHint);
+            kLoadGgufArgs, printable_path(file_.path()), fmt::join(missing, ", "), kGgufHint);
   }
 
   int64_t read_size(const SizeKey& key, const ModelArgs& args) const {
@@ -81,7 +81,7 @@ class MetadataReader {
     const uint64_t size = is_counted ? file_.array(kTokensKey, GgufType::kString)->size() : *found;
     if (size < 1 || size > static_cast<uint64_t>(key.max))
       fail(is_counted ? kTokensKey : key.gguf_name, fmt::format("a whole number from 1 to {}", key.max),
-           fmt::format("{}", size), key.hint == nullptr ? kHint : std::string_view(key.hint));
+           fmt::format("{}", size), key.hint == nullptr ? kGgufHint : std::string_view(key.hint));
     return static_cast<int64_t>(size);
   }
 
@@ -119,7 +119,7 @@ class MetadataReader {
     if (!fault) return;
     for (const SizeKey& key : kSizeKeys)
       if (key.member == fault->member)
-        fail(key.gguf_name, fault->expected, fault->found, fault->hint.empty() ? kHint : fault->hint);
+        fail(key.gguf_name, fault->expected, fault->found, fault->hint.empty() ? kGgufHint : fault->hint);
   }
 
   /// What a file of the llama architecture may hold and no Lille does.

@@ -16,9 +16,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kAction = "load_config";
+constexpr std::string_view kLoadConfig = "load_config";
 constexpr std::string_view kModelType = "lille-130m";
-constexpr std::string_view kHint = "is this a Lille checkpoint?";
+constexpr std::string_view kConfigHint = "is this a Lille checkpoint?";
 constexpr std::size_t kMaxConfigBytes = 16 << 20;
 
 /// Reads one config.json into ModelArgs; every fault names the file and the key.
@@ -44,8 +44,8 @@ class ConfigReader {
 
  private:
   [[noreturn]] void fail(ErrorCode code, std::string_view key, std::string_view expected,
-                         std::string_view found, std::string_view hint = kHint) const {
-    raise(code, "[{}] {}: {}: expected {}, got {}. Hint: {}", kAction, file_, key, expected, found, hint);
+                         std::string_view found, std::string_view hint = kConfigHint) const {
+    raise(code, "[{}] {}: {}: expected {}, got {}. Hint: {}", kLoadConfig, file_, key, expected, found, hint);
   }
 
   /// The value of a key, or nullptr where it is absent.
@@ -107,7 +107,7 @@ class ConfigReader {
     if (find_rope_theta() == nullptr) missing.emplace_back("rope_theta");
     if (!missing.empty())
       raise(ErrorCode::kCorruptFile, "[{}] {}: expected all keys of a Lille model, got none for {}. Hint: {}",
-            kAction, file_, fmt::join(missing, ", "), kHint);
+            kLoadConfig, file_, fmt::join(missing, ", "), kConfigHint);
   }
 
   int64_t read_whole(const SizeKey& key, const json& value) const {
@@ -115,7 +115,7 @@ class ConfigReader {
     const uint64_t whole = value.is_number_unsigned() ? value.get<uint64_t>() : 0;
     if (whole < 1 || whole > static_cast<uint64_t>(key.max))
       fail(ErrorCode::kCorruptFile, key.name, fmt::format("a whole number from 1 to {}", key.max),
-           describe(value), key.hint == nullptr ? kHint : std::string_view(key.hint));
+           describe(value), key.hint == nullptr ? kConfigHint : std::string_view(key.hint));
     return static_cast<int64_t>(whole);
   }
 
@@ -178,7 +178,7 @@ class ConfigReader {
     for (const SizeKey& key : kSizeKeys)
       if (key.member == fault->member)
         fail(ErrorCode::kCorruptFile, key.name, fault->expected, fault->found,
-             fault->hint.empty() ? kHint : fault->hint);
+             fault->hint.empty() ? kConfigHint : fault->hint);
   }
 
   std::optional<QuantizationArgs> read_quantization() const {
@@ -254,7 +254,7 @@ json quantization_object(const LayerQuantization& setting) {
 
 ModelArgs ModelArgs::from_json(std::string_view text, const std::string& source) {
   const std::string file = printable_path(source);
-  const json config = parse_json_object(text, {.action = kAction, .file = file});
+  const json config = parse_json_object(text, {.action = kLoadConfig, .file = file});
   return ConfigReader(config, file).read();
 }
 

@@ -15,13 +15,13 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kAction = "load_safetensors";
+constexpr std::string_view kLoadSafetensors = "load_safetensors";
 constexpr std::string_view kMetadata = "__metadata__";
 constexpr uint64_t kLengthBytes = sizeof(uint64_t);
 /// The format's own limit.
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 /// Far above the two of a weight matrix, so that a message that quotes a shape stays short.
-constexpr std::size_t kMaxDimensions = 8;
+constexpr std::size_t kMaxSafetensorsDimensions = 8;
 
 /// The two parts of a file.
 struct Parts {
@@ -32,28 +32,28 @@ struct Parts {
 Parts split(std::span<const std::byte> bytes, const std::string& file) {
   if (bytes.size() < kLengthBytes)
     raise(ErrorCode::kCorruptFile,
-          "[{}] {}: expected at least {} bytes, got {}. Hint: is the download complete?", kAction, file,
-          kLengthBytes, bytes.size());
+          "[{}] {}: expected at least {} bytes, got {}. Hint: is the download complete?", kLoadSafetensors,
+          file, kLengthBytes, bytes.size());
   const auto header_bytes = load_unaligned<uint64_t>(bytes.data());
   if (header_bytes > kMaxHeaderBytes)
     raise(ErrorCode::kCorruptFile,
           "[{}] {}: expected a header of at most {} bytes, got a length of {}. Hint: is this a .safetensors "
           "file, "
           "not a pointer to one or a page of a web site?",
-          kAction, file, kMaxHeaderBytes, header_bytes);
+          kLoadSafetensors, file, kMaxHeaderBytes, header_bytes);
   const auto rest = bytes.subspan(kLengthBytes);
   if (header_bytes > rest.size())
     raise(
         ErrorCode::kCorruptFile,
         "[{}] {}: expected a header of {} bytes, got a file with {} after the length. Hint: is the download "
         "complete?",
-        kAction, file, header_bytes, rest.size());
+        kLoadSafetensors, file, header_bytes, rest.size());
   const auto n_header = static_cast<std::size_t>(header_bytes);
   const std::string_view header(reinterpret_cast<const char*>(rest.data()), n_header);
   if (!header.starts_with('{'))
     raise(ErrorCode::kCorruptFile,
           "[{}] {}: expected a header that begins with {{, got \"{}\". Hint: is this a .safetensors file?",
-          kAction, file, printable(header, 8));
+          kLoadSafetensors, file, printable(header, 8));
   return Parts{.header = header, .data = rest.subspan(n_header)};
 }
 
@@ -83,8 +83,8 @@ class EntryReader {
  private:
   [[noreturn]] void fail(std::string_view expected, std::string_view found,
                          std::string_view hint = "was the file written by a safetensors library?") const {
-    raise(ErrorCode::kCorruptFile, "[{}] {}: tensor \"{}\": expected {}, got {}. Hint: {}", kAction, file_,
-          printable(name_), expected, found, hint);
+    raise(ErrorCode::kCorruptFile, "[{}] {}: tensor \"{}\": expected {}, got {}. Hint: {}", kLoadSafetensors,
+          file_, printable(name_), expected, found, hint);
   }
 
   const json& field(const json& entry, const char* key) const {
@@ -104,8 +104,8 @@ class EntryReader {
 
   std::vector<int64_t> read_shape(const json& value) const {
     if (!value.is_array()) fail("a shape", describe(value));
-    if (value.size() > kMaxDimensions)
-      fail(fmt::format("a shape of at most {} dimensions", kMaxDimensions),
+    if (value.size() > kMaxSafetensorsDimensions)
+      fail(fmt::format("a shape of at most {} dimensions", kMaxSafetensorsDimensions),
            fmt::format("one of {}", value.size()));
     std::vector<int64_t> shape;
     for (const json& extent : value)
@@ -139,7 +139,7 @@ std::map<std::string, std::string> read_metadata(const json& value, const std::s
     raise(ErrorCode::kCorruptFile,
           "[{}] {}: expected {} to be an object of strings, got {}. Hint: was the file written by a "
           "safetensors library?",
-          kAction, file, kMetadata, describe(value));
+          kLoadSafetensors, file, kMetadata, describe(value));
   std::map<std::string, std::string> metadata;
   for (const auto& [key, text] : value.items()) {
     if (!text.is_string())
@@ -147,7 +147,7 @@ std::map<std::string, std::string> read_metadata(const json& value, const std::s
             "[{}] {}: expected {} to hold a string under \"{}\", got {}. Hint: was the file written by a "
             "safetensors "
             "library?",
-            kAction, file, kMetadata, printable(key), describe(text));
+            kLoadSafetensors, file, kMetadata, printable(key), describe(text));
     metadata.emplace(key, text.get<std::string>());
   }
   return metadata;
@@ -164,7 +164,8 @@ void check_contiguous(std::span<const TensorView> tensors, std::span<const std::
             "[{}] {}: tensor \"{}\": expected its data to begin at offset {}, where the tensor before it "
             "ends, got {}, "
             "which {}. Hint: was the file written by a safetensors library?",
-            kAction, file, printable(tensor.name), expected - data.data(), tensor.bytes.data() - data.data(),
+            kLoadSafetensors, file, printable(tensor.name), expected - data.data(),
+            tensor.bytes.data() - data.data(),
             tensor.bytes.data() < expected ? "overlaps it" : "leaves a hole");
     expected = tensor.bytes.data() + tensor.bytes.size();
   }
@@ -173,7 +174,7 @@ void check_contiguous(std::span<const TensorView> tensors, std::span<const std::
     raise(ErrorCode::kCorruptFile,
           "[{}] {}: expected {} bytes of data, as the header says, got {}. Hint: was something appended to "
           "the file?",
-          kAction, file, n_used, data.size());
+          kLoadSafetensors, file, n_used, data.size());
 }
 
 }  // namespace
@@ -181,7 +182,7 @@ void check_contiguous(std::span<const TensorView> tensors, std::span<const std::
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
   const std::string file = printable_path(path);
   const Parts parts = split(file_.bytes(), file);
-  const json header = parse_json_object(parts.header, {.action = kAction, .file = file});
+  const json header = parse_json_object(parts.header, {.action = kLoadSafetensors, .file = file});
   for (const auto& [name, entry] : header.items()) {
     if (name == kMetadata)
       metadata_ = read_metadata(entry, file);
@@ -213,7 +214,7 @@ const TensorView& SafetensorsFile::at(std::string_view name) const {
   if (tensor == nullptr)
     raise(ErrorCode::kNotFound,
           "[{}] {}: expected a tensor \"{}\", got {} tensors without it. Hint: is this a Lille checkpoint?",
-          kAction, printable_path(path()), printable(name), tensors_.size());
+          kLoadSafetensors, printable_path(path()), printable(name), tensors_.size());
   return *tensor;
 }
 

@@ -10,7 +10,7 @@
 namespace lille {
 namespace {
 
-constexpr std::string_view kAction = "save_gguf";
+constexpr std::string_view kSaveGguf = "save_gguf";
 constexpr uint32_t kVersion = 3;
 
 uint64_t padded(uint64_t n_bytes) { return (n_bytes + kGgufAlignment - 1) / kGgufAlignment * kGgufAlignment; }
@@ -50,11 +50,11 @@ void check_name(std::string_view name, std::string_view what, std::size_t max_by
                 std::set<std::string_view>& names) {
   if (name.empty() || name.size() > max_bytes || !is_valid_utf8(name))
     raise(ErrorCode::kInvalidArgument,
-          "[{}] {} \"{}\": expected 1 to {} bytes of UTF-8, got {}. Hint: rename it", kAction, what,
+          "[{}] {} \"{}\": expected 1 to {} bytes of UTF-8, got {}. Hint: rename it", kSaveGguf, what,
           printable(name), max_bytes, name.size());
   if (!names.insert(name).second)
     raise(ErrorCode::kInvalidArgument, "[{}] {} \"{}\": expected it once, got it twice. Hint: rename one",
-          kAction, what, printable(name));
+          kSaveGguf, what, printable(name));
 }
 
 /// Checks what the format asks of a tensor and returns its size.
@@ -72,7 +72,7 @@ uint64_t checked_bytes(const GgufTensorToSave& tensor) {
           "[{}] tensor \"{}\": expected a type of GGUF and one to {} positive extents, the last a multiple "
           "of {}, got "
           "{} of {}. Hint: choose another type",
-          kAction, printable(tensor.name), kMaxGgufDimensions, block, shape_text(tensor.shape),
+          kSaveGguf, printable(tensor.name), kMaxGgufDimensions, block, shape_text(tensor.shape),
           dtype_name(tensor.dtype));
   return static_cast<uint64_t>(n_bytes);
 }
@@ -102,7 +102,7 @@ std::string header_text(std::span<const std::pair<std::string, GgufValue>> metad
     append(header, *ggml_from_dtype(tensor.dtype));
     append(header, offset);
     if (__builtin_add_overflow(offset, padded(n_bytes), &offset))
-      raise(ErrorCode::kInvalidArgument, "[{}] tensor \"{}\": the tensors together exceed 64 bits", kAction,
+      raise(ErrorCode::kInvalidArgument, "[{}] tensor \"{}\": the tensors together exceed 64 bits", kSaveGguf,
             printable(tensor.name));
   }
   header.resize(padded(header.size()), '\0');
@@ -121,7 +121,7 @@ void save_gguf(const std::filesystem::path& path, std::span<const std::pair<std:
     const uint64_t n_bytes = checked_bytes(tensor);
     if (bytes.size() != n_bytes)
       raise(ErrorCode::kInvalidArgument, "[{}] tensor \"{}\": expected {} bytes for {} of {}, got {}",
-            kAction, printable(tensor.name), n_bytes, shape_text(tensor.shape), dtype_name(tensor.dtype),
+            kSaveGguf, printable(tensor.name), n_bytes, shape_text(tensor.shape), dtype_name(tensor.dtype),
             bytes.size());
     file.write(bytes);
     file.write(std::string(padded(n_bytes) - n_bytes, '\0'));

@@ -11,7 +11,7 @@
 namespace lille {
 namespace {
 
-constexpr std::string_view kAction = "save_safetensors";
+constexpr std::string_view kSaveSafetensors = "save_safetensors";
 /// The tensors begin at a multiple of this: a vector that lies in two lines of the cache is read twice (a
 /// tenth of the rate of 4-bit codes).
 constexpr std::size_t kDataAlignment = 64;
@@ -29,7 +29,8 @@ void check_size(const TensorToSave& tensor, std::size_t n_bytes) {
     raise(ErrorCode::kInvalidArgument,
           "[{}] tensor \"{}\": expected the bytes of {} of {}, got {}. Hint: do shape and data belong "
           "together?",
-          kAction, printable(tensor.name), shape_text(tensor.shape), dtype_name(tensor.dtype), n_bytes);
+          kSaveSafetensors, printable(tensor.name), shape_text(tensor.shape), dtype_name(tensor.dtype),
+          n_bytes);
 }
 
 void check_names(std::span<const TensorToSave> tensors, const std::map<std::string, std::string>& metadata) {
@@ -38,16 +39,16 @@ void check_names(std::span<const TensorToSave> tensors, const std::map<std::stri
     const std::string name = printable(tensor.name);
     if (!is_valid_utf8(tensor.name))
       raise(ErrorCode::kInvalidArgument, "[{}] tensor \"{}\": expected a name in UTF-8. Hint: rename it",
-            kAction, name);
+            kSaveSafetensors, name);
     if (tensor.name == "__metadata__" || !names.insert(tensor.name).second)
       raise(ErrorCode::kInvalidArgument,
-            "[{}] tensor \"{}\": expected a name that is not {}. Hint: rename it", kAction, name,
+            "[{}] tensor \"{}\": expected a name that is not {}. Hint: rename it", kSaveSafetensors, name,
             tensor.name == "__metadata__" ? "reserved" : "taken by another tensor");
   }
   for (const auto& [key, value] : metadata)
     if (!is_valid_utf8(key) || !is_valid_utf8(value))
-      raise(ErrorCode::kInvalidArgument, "[{}] metadata \"{}\": expected UTF-8. Hint: leave it out", kAction,
-            printable(key));
+      raise(ErrorCode::kInvalidArgument, "[{}] metadata \"{}\": expected UTF-8. Hint: leave it out",
+            kSaveSafetensors, printable(key));
 }
 
 std::string header_text(std::span<const TensorToSave> tensors,
@@ -61,7 +62,7 @@ std::string header_text(std::span<const TensorToSave> tensors,
     if (!n_bytes || __builtin_add_overflow(offset, *n_bytes, &end))
       raise(ErrorCode::kInvalidArgument,
             "[{}] tensor \"{}\": expected a shape whose bytes can be counted, got {}. Hint: is it damaged?",
-            kAction, printable(tensor.name), shape_text(tensor.shape));
+            kSaveSafetensors, printable(tensor.name), shape_text(tensor.shape));
     header[tensor.name] = {
         {"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;

@@ -16,7 +16,7 @@ using Kind = PickleValue::Kind;
 using Use = PickleGlobal::Use;
 
 /// Far above the two of a weight matrix.
-constexpr std::size_t kMaxDimensions = 8;
+constexpr std::size_t kMaxTorchDimensions = 8;
 constexpr std::size_t kMaxKeysNamed = 8;
 constexpr std::string_view kStateDict = "model_state_dict";
 
@@ -113,8 +113,8 @@ class TensorReader {
 
   std::vector<int64_t> read_sizes(const PickleValue& value, std::string_view what) const {
     if (value.kind != Kind::kTuple) fail(ErrorCode::kCorruptFile, what, value.kind_name());
-    if (value.items.size() > kMaxDimensions)
-      fail(ErrorCode::kCorruptFile, fmt::format("{} of at most {} dimensions", what, kMaxDimensions),
+    if (value.items.size() > kMaxTorchDimensions)
+      fail(ErrorCode::kCorruptFile, fmt::format("{} of at most {} dimensions", what, kMaxTorchDimensions),
            fmt::format("one of {}", value.items.size()));
     std::vector<int64_t> sizes;
     for (const PickleItem& item : value.items) sizes.push_back(read_size(*item.value, what));
