@@ -195,49 +195,49 @@ std::string as_text(const Comparison& found) {
 }
 
 Json parameter_json(const ParameterDiff& diff) {
-  Json json = {{"name", diff.name},
-               {"shape_a", diff.shape_a},
-               {"shape_b", diff.shape_b},
-               {"dtype_a", diff.dtype_a},
-               {"dtype_b", diff.dtype_b}};
-  if (!diff.is_comparable()) return json;
-  json["n_different"] = diff.n_different;
-  json["max_error"] = diff.max_error;
-  json["rms_error"] = diff.rms_error;
-  if (diff.n_different == 0) return json;
-  json["max_error_at"] = diff.max_error_at;
-  json["value_a"] = diff.value_a;
-  json["value_b"] = diff.value_b;
-  return json;
+  Json object = {{"name", diff.name},
+                 {"shape_a", diff.shape_a},
+                 {"shape_b", diff.shape_b},
+                 {"dtype_a", diff.dtype_a},
+                 {"dtype_b", diff.dtype_b}};
+  if (!diff.is_comparable()) return object;
+  object["n_different"] = diff.n_different;
+  object["max_error"] = diff.max_error;
+  object["rms_error"] = diff.rms_error;
+  if (diff.n_different == 0) return object;
+  object["max_error_at"] = diff.max_error_at;
+  object["value_a"] = diff.value_a;
+  object["value_b"] = diff.value_b;
+  return object;
 }
 
 Json as_json(const Comparison& found) {
   const auto model = [](const Model& of) {
     return Json{{"path", printable_path(of.path())}, {"form", of.form()}};
   };
-  Json json = {{"is_same", found.is_same()}, {"a", model(found.a)}, {"b", model(found.b)}};
-  json["arguments"] = Json::object();
+  Json object = {{"is_same", found.is_same()}, {"a", model(found.a)}, {"b", model(found.b)}};
+  object["arguments"] = Json::object();
   for (const ArgumentDiff& argument : found.diff.arguments)
-    json["arguments"][argument.name] = {Json::parse(argument.a), Json::parse(argument.b)};
-  json["tokenizer"] = tokenizer_text(found);
-  json["tensors"] = Json::array();
+    object["arguments"][argument.name] = {Json::parse(argument.a), Json::parse(argument.b)};
+  object["tokenizer"] = tokenizer_text(found);
+  object["tensors"] = Json::array();
   for (const ParameterDiff& parameter : found.diff.parameters)
-    json["tensors"].push_back(parameter_json(parameter));
+    object["tensors"].push_back(parameter_json(parameter));
   const ParameterDiff* worst = worst_of(found.diff);
-  json["max_error"] = worst == nullptr ? 0 : worst->max_error;
+  object["max_error"] = worst == nullptr ? 0 : worst->max_error;
   if (!found.divergence) {
-    json["predictions"] = nullptr;
-    json["predictions_left_out"] = found.left_out;
-    return json;
+    object["predictions"] = nullptr;
+    object["predictions_left_out"] = found.left_out;
+    return object;
   }
-  json["predictions"] = {{"kl_mean", found.divergence->mean},
-                         {"kl_p999", found.divergence->p999},
-                         {"kl_max", found.divergence->max},
-                         {"kl_max_at", found.divergence->max_at},
-                         {"top1_agreement", found.divergence->top1_agreement},
-                         {"n_predictions", found.divergence->n_predictions},
-                         {"n_windows", found.divergence->n_windows}};
-  return json;
+  object["predictions"] = {{"kl_mean", found.divergence->mean},
+                           {"kl_p999", found.divergence->p999},
+                           {"kl_max", found.divergence->max},
+                           {"kl_max_at", found.divergence->max_at},
+                           {"top1_agreement", found.divergence->top1_agreement},
+                           {"n_predictions", found.divergence->n_predictions},
+                           {"n_windows", found.divergence->n_windows}};
+  return object;
 }
 
 void run_diff(const DiffArguments& arguments, const Environment& environment) {

@@ -88,34 +88,34 @@ std::string as_text(const std::vector<Task>& tasks, bool bos) {
 }
 
 Json as_json(const std::vector<Task>& tasks, bool bos) {
-  Json json = {{"tasks", Json::array()}, {"protocol", {{"bos", bos}, {"examples", 0}}}};
+  Json object = {{"tasks", Json::array()}, {"protocol", {{"bos", bos}, {"examples", 0}}}};
   for (const Task& task : tasks)
-    json["tasks"].push_back({{"file", printable_path(task.file)},
-                             {"n_items", task.items.size()},
-                             {"acc", task.result.acc.value},
-                             {"acc_stderr", task.result.acc.standard_error},
-                             {"acc_norm", task.result.acc_norm.value},
-                             {"acc_norm_stderr", task.result.acc_norm.standard_error},
-                             {"n_tokens", task.result.n_tokens},
-                             {"n_cut", task.result.n_cut}});
-  return json;
+    object["tasks"].push_back({{"file", printable_path(task.file)},
+                               {"n_items", task.items.size()},
+                               {"acc", task.result.acc.value},
+                               {"acc_stderr", task.result.acc.standard_error},
+                               {"acc_norm", task.result.acc_norm.value},
+                               {"acc_norm_stderr", task.result.acc_norm.standard_error},
+                               {"n_tokens", task.result.n_tokens},
+                               {"n_cut", task.result.n_cut}});
+  return object;
 }
 
 Json item_json(const Task& task, std::size_t item_idx) {
   const ChoiceItem& item = task.items[item_idx];
   const ItemScore& score = task.result.items[item_idx];
-  Json json = {{"file", printable_path(task.file)}, {"item", item_idx + 1},
-               {"context", item.context},           {"answer", score.answer},
-               {"likeliest", score.likeliest},      {"likeliest_norm", score.likeliest_norm},
-               {"choices", Json::array()}};
+  Json object = {{"file", printable_path(task.file)}, {"item", item_idx + 1},
+                 {"context", item.context},           {"answer", score.answer},
+                 {"likeliest", score.likeliest},      {"likeliest_norm", score.likeliest_norm},
+                 {"choices", Json::array()}};
   for (std::size_t idx = 0; idx < item.choices.size(); ++idx)
-    json["choices"].push_back({{"text", item.choices[idx]},
-                               {"log_likelihood", score.choices[idx].log_likelihood},
-                               {"n_tokens", score.choices[idx].n_tokens},
-                               {"n_characters", score.choices[idx].n_characters},
-                               {"n_bytes", score.choices[idx].n_bytes},
-                               {"is_cut", score.choices[idx].is_cut}});
-  return json;
+    object["choices"].push_back({{"text", item.choices[idx]},
+                                 {"log_likelihood", score.choices[idx].log_likelihood},
+                                 {"n_tokens", score.choices[idx].n_tokens},
+                                 {"n_characters", score.choices[idx].n_characters},
+                                 {"n_bytes", score.choices[idx].n_bytes},
+                                 {"is_cut", score.choices[idx].is_cut}});
+  return object;
 }
 
 void run_eval(const EvalArguments& arguments, const Environment& environment) {

@@ -9,7 +9,7 @@ namespace lille {
 namespace {
 
 // Logits of 32,768 tokens for many rows are the largest thing in memory; results do not depend on the step.
-constexpr int64_t kRowsAtOnce = 128;
+constexpr int64_t kScoredAtOnce = 128;
 
 using Ids = std::span<const int32_t>;
 
@@ -26,8 +26,8 @@ std::vector<double> losses_of_window(Session& session, Ids inputs, Ids targets, 
   };
   const int64_t n_unscored = n_inputs - n_scored;
   if (n_unscored > 0) read(0, n_unscored, LogitsFor::kNone);
-  for (int64_t begin = n_unscored; begin < n_inputs; begin += kRowsAtOnce) {
-    const int64_t n = std::min(kRowsAtOnce, n_inputs - begin);
+  for (int64_t begin = n_unscored; begin < n_inputs; begin += kScoredAtOnce) {
+    const int64_t n = std::min(kScoredAtOnce, n_inputs - begin);
     const Logits logits = read(begin, n, LogitsFor::kAll);
     const std::vector<double> some = session.cross_entropy(
         logits, targets.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(n)));

@@ -21,7 +21,7 @@ constexpr double kDamping = 0.01;
 /// The embedding is looked up as well as multiplied with: an error in any column counts in itself.
 constexpr double kEmbeddingDamping = 1;
 
-constexpr std::string_view kEmbeddingName = "transformer.tok_embeddings";
+constexpr std::string_view kQuantizedEmbedding = "transformer.tok_embeddings";
 
 /// The matrices of a model in codes, one after the other.
 class Quantizer {
@@ -33,7 +33,7 @@ class Quantizer {
 
   CodesByName run() {
     Transformer& working = calibration_.working();
-    if (const CodesPlan* plan = find(std::string(kEmbeddingName))) {
+    if (const CodesPlan* plan = find(std::string(kQuantizedEmbedding))) {
       const kernels::WeightMatrix source = working.tok_embeddings.weight;
       const std::vector<double> products = calibration_.output_products();
       working.tok_embeddings.weight =

@@ -16,7 +16,7 @@
 namespace lille {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = 16 << 20;
+constexpr std::size_t kMaxTemplateBytes = 16 << 20;
 
 bool is_space(char character) { return character == ' ' || (character >= '\t' && character <= '\r'); }
 
@@ -149,12 +149,12 @@ std::optional<FoundTemplate> find_template(const std::filesystem::path& model) {
       std::filesystem::is_directory(model, ignored) ? model : model.parent_path();
   const std::filesystem::path own_file = folder / kChatTemplateFile;
   if (std::filesystem::exists(own_file, ignored))
-    return FoundTemplate{read_text_file(own_file, kMaxFileBytes), printable_path(own_file)};
+    return FoundTemplate{read_text_file(own_file, kMaxTemplateBytes), printable_path(own_file)};
   const std::filesystem::path config_file = folder / kTokenizerConfigFile;
   if (!std::filesystem::exists(config_file, ignored)) return std::nullopt;
   const std::string source = printable_path(config_file);
   const nlohmann::json config =
-      parse_json_object(read_text_file(config_file, kMaxFileBytes), {.action = "chat", .file = source});
+      parse_json_object(read_text_file(config_file, kMaxTemplateBytes), {.action = "chat", .file = source});
   const auto value = config.find("chat_template");
   if (value == config.end() || value->is_null()) return std::nullopt;
   const nlohmann::json* text = default_of(*value);

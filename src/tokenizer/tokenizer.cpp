@@ -21,7 +21,7 @@ namespace lille {
 namespace {
 
 /// Far above the 2.3 MB of the largest form.
-constexpr std::size_t kMaxFileBytes = std::size_t{64} << 20;
+constexpr std::size_t kMaxTokenizerBytes = std::size_t{64} << 20;
 
 /// A special token's name inside a text.
 struct SpecialMatch {
@@ -110,19 +110,19 @@ bool Tokenizer::exists(const std::filesystem::path& model) noexcept {
 
 Tokenizer Tokenizer::from_vocab_and_merges(const std::filesystem::path& vocab,
                                            const std::filesystem::path& merges) {
-  const std::string vocab_text = read_text_file(vocab, kMaxFileBytes);
-  const std::string merges_text = read_text_file(merges, kMaxFileBytes);
+  const std::string vocab_text = read_text_file(vocab, kMaxTokenizerBytes);
+  const std::string merges_text = read_text_file(merges, kMaxTokenizerBytes);
   return Tokenizer(std::make_shared<const Tables>(
       read_vocab_and_merges({vocab_text, printable_path(vocab)}, {merges_text, printable_path(merges)})));
 }
 
 Tokenizer Tokenizer::from_tokenizer_json(const std::filesystem::path& path) {
-  const std::string text = read_text_file(path, kMaxFileBytes);
+  const std::string text = read_text_file(path, kMaxTokenizerBytes);
   return Tokenizer(std::make_shared<const Tables>(read_tokenizer_json({text, printable_path(path)})));
 }
 
 Tokenizer Tokenizer::from_pickle(const std::filesystem::path& path) {
-  const std::string text = read_text_file(path, kMaxFileBytes);
+  const std::string text = read_text_file(path, kMaxTokenizerBytes);
   return Tokenizer(std::make_shared<const Tables>(read_hastings_pickle({text, printable_path(path)})));
 }
 

@@ -24,7 +24,7 @@ constexpr std::string_view kHeader =
     R"("a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}})";
 constexpr std::string_view kData = "0123456789abcdefghijkl";
 
-std::string good_file() { return safetensors_bytes(kHeader, kData); }
+std::string good_safetensors() { return safetensors_bytes(kHeader, kData); }
 
 std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -52,7 +52,7 @@ class Safetensors : public testing::Test {
 };
 
 TEST_F(Safetensors, ReadsTensorsInTheOrderOfTheirData) {
-  const SafetensorsFile file = read(good_file());
+  const SafetensorsFile file = read(good_safetensors());
   ASSERT_EQ(file.tensors().size(), 2u);
   const TensorView& first = file.tensors()[0];
   EXPECT_EQ(first.name, "a");
@@ -73,7 +73,7 @@ TEST_F(Safetensors, DataMayStandAtAnOddAddress) {
 }
 
 TEST_F(Safetensors, FindsByName) {
-  const SafetensorsFile file = read(good_file());
+  const SafetensorsFile file = read(good_safetensors());
   EXPECT_TRUE(file.contains("a"));
   EXPECT_FALSE(file.contains("c"));
   EXPECT_EQ(file.find("b"), &file.tensors()[1]);
@@ -83,7 +83,7 @@ TEST_F(Safetensors, FindsByName) {
 }
 
 TEST_F(Safetensors, ViewsOutliveAMove) {
-  SafetensorsFile file = read(good_file());
+  SafetensorsFile file = read(good_safetensors());
   const TensorView view = file.at("b");
   const SafetensorsFile moved = std::move(file);
   EXPECT_EQ(text_of(view.bytes), "ghijkl");
@@ -103,7 +103,7 @@ TEST_F(Safetensors, AcceptsWhatTheFormatAllows) {
 }
 
 TEST_F(Safetensors, NamesAnEmptyOrCutFile) {
-  const std::string whole = good_file();
+  const std::string whole = good_safetensors();
   const std::size_t header_end = 8 + kHeader.size();
   expect_fault("", "expected at least 8 bytes, got 0. Hint: is the download complete?");
   expect_fault(whole.substr(0, 7), "expected at least 8 bytes, got 7");
@@ -119,7 +119,7 @@ TEST_F(Safetensors, NamesAnEmptyOrCutFile) {
 }
 
 TEST_F(Safetensors, EveryCutIsAnError) {
-  const std::string whole = good_file();
+  const std::string whole = good_safetensors();
   for (std::size_t n_bytes = 0; n_bytes < whole.size(); ++n_bytes)
     EXPECT_THROW(read(whole.substr(0, n_bytes)), Error) << n_bytes;
 }
@@ -249,7 +249,7 @@ TEST_F(Safetensors, NamesAFileThatIsNotThere) {
 TEST_F(Safetensors, PathsMayHoldAnything) {
   const fs::path unusual = folder_.path() / "\xce\xa9 \xc3\xbc \xe6\xbc\xa2 \xff";
   fs::create_directory(unusual);
-  std::ofstream(unusual / "x.safetensors", std::ios::binary) << good_file();
+  std::ofstream(unusual / "x.safetensors", std::ios::binary) << good_safetensors();
   EXPECT_EQ(SafetensorsFile(unusual / "" / "x.safetensors").tensors().size(), 2u);
 }
 

@@ -5,7 +5,7 @@
 namespace lille {
 namespace {
 
-class HiddenStates : public Observer {
+class AllHiddenStates : public Observer {
  public:
   void hidden_state(int64_t, std::span<const float> values) override {
     states.emplace_back(values.begin(), values.end());
@@ -16,7 +16,7 @@ class HiddenStates : public Observer {
 class LogitLens : public testing::TestWithParam<const char*> {
  protected:
   Session session_{test::load_model(test::source_path(GetParam())), {1, ""}};
-  HiddenStates seen_;
+  AllHiddenStates seen_;
   std::vector<float> logits_;
 
   void SetUp() override {
