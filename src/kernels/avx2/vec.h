@@ -13,6 +13,9 @@ struct Vec {
   using F = __m256;
   using I = __m256i;  ///< Eight int32 lanes.
   static constexpr int64_t kLanes = 8;
+  /// simd::prefetch_step: processors without AVX-512 want every line (Zen 3, one thread, packed 4 bits: 98 to
+  /// 121 tokens/s instead of 65 to 76 with one line in four).
+  static constexpr int64_t kPrefetchStep = 64;
 
   // 3 x 4 accumulators, 3 inputs and 1 weight use all 16 registers.
   static constexpr int kTileRows = 3;

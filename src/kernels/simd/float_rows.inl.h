@@ -15,6 +15,13 @@ constexpr int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
 /// of 21).
 constexpr int64_t kPrefetchStep = 256;
 
+/// The same for the processors of a V, which may say otherwise.
+template <typename V>
+constexpr int64_t prefetch_step() {
+  if constexpr (requires { V::kPrefetchStep; }) return V::kPrefetchStep;
+  return kPrefetchStep;
+}
+
 /// What is read some 8 KiB after `at`, past the page that a processor's own prefetching stops at.
 inline const Byte* stream_ahead(const void* at) { return static_cast<const Byte*>(at) + 8192; }
 

@@ -176,7 +176,8 @@ inline typename D::Lanes::F dot_row(const typename D::X* x, const Byte* weights,
   int64_t col = 0;
   for (; col + kSteps * D::kColumns <= n_in; col += kSteps * D::kColumns, weights += kSteps * kBytes) {
     LILLE_UNROLL
-    for (int64_t byte = 0; byte < kSteps * kBytes; byte += kPrefetchStep) prefetch_stream(weights + byte);
+    for (int64_t byte = 0; byte < kSteps * kBytes; byte += prefetch_step<typename D::Lanes>())
+      prefetch_stream(weights + byte);
     LILLE_UNROLL
     for (int64_t step = 0; step < kSteps; ++step)
       sum = D::dot(sum, D::Load::load(x + col + step * D::kColumns), Weights::load(weights + step * kBytes));

@@ -98,7 +98,7 @@ struct BlockQ8 {
   static constexpr int64_t kScaleStep = sizeof(Block);
   /// Q8_0 likes the long step (rows of 640 weights from memory at 20.6 GB/s instead of 17.7), MLX's codes do
   /// not (10.2 instead of 16.1); why is not known.
-  static constexpr int64_t kAskStep = kBits == 8 ? kPrefetchStep : 64;
+  static constexpr int64_t kAskStep = kBits == 8 ? prefetch_step<typename Q::V>() : 64;
 };
 
 /// The scales and biases of a panel, one group's after another, as they are stored.
@@ -268,9 +268,10 @@ void lay_out(const Panel<Q, Codec>& panel) {
 template <typename Q, typename Codec>
 inline void multiply_panel(const Panel<Q, Codec>& panel) {
   constexpr bool kHasUnit = HasTileUnit<Q>;
-  constexpr TileForm kForm = kHasUnit && Codec::kOffset != 0 ? TileForm::kSigned
-                             : Codec::kBits == 8             ? TileForm::kWide
-                                                             : TileForm::kBytes;
+  constexpr TileForm kForm = kHasUnit && Codec::kOffset != 0           ? TileForm::kSigned
+                             : Codec::kBits == 8                       ? TileForm::kWide
+                             : Codec::kBits <= 4 && MultipliesWords<Q> ? TileForm::kHalves
+                                                                       : TileForm::kBytes;
   constexpr int kShift = FourColumns<Q, kForm>::kShift;
   const int64_t n_rows = panel.args.n_rows;
   if constexpr (!kHasUnit) {
@@ -334,15 +335,11 @@ class PackedPanels {
   explicit PackedPanels(const MatmulQ8Args& args) : args_(args) {}
 
   void multiply() const {
-    for (int64_t first = args_.out_begin / Q::kOuts * Q::kOuts; first < args_.out_end; first += Q::kOuts) {
-      if constexpr (HasTileUnit<Q>) {
-        multiply_rows_of(first);
-      } else if (args_.n_rows == 1) {
-        multiply_row(first);
-      } else {
-        multiply_rows_of(first);
-      }
+    int64_t first = args_.out_begin / Q::kOuts * Q::kOuts;
+    if constexpr (!HasTileUnit<Q>) {
+      if (args_.n_rows == 1) return multiply_row(first);
     }
+    for (; first < args_.out_end; first += Q::kOuts) multiply_rows_of(first);
   }
 
  private:
@@ -405,53 +402,92 @@ class PackedPanels {
     return spread;
   }
 
-  /// One row: the panel is read once, from its beginning to its end.
+  /// One row: whole panels where they can be, which are read once, from their beginning to their end.
   void multiply_row(int64_t first) const {
+    while (first < args_.out_end) {
+      if (first % kPackedOuts == 0 && first + kPackedOuts - Q::kOuts < args_.out_end) {
+        multiply_row_parts<kPackedOuts / Q::kOuts>(first);
+        first += kPackedOuts;
+      } else {
+        multiply_row_parts<1>(first);
+        first += Q::kOuts;
+      }
+    }
+  }
+
+  /// One row and kParts times Q::kOuts outputs.
+  template <int kParts>
+  void multiply_row_parts(int64_t first) const {
     const Byte* panel = panel_of(first);
     const int64_t group_size = args_.weight.group_size;
     const int64_t block_stride = args_.x.block_stride;
     const float* x_scales = args_.x.scales;
     const int32_t* x_sums = args_.x.sums;
     const typename Four::X* x_codes = Four::x_of(args_.x);
-    typename V::F products = V::zero();
-    typename V::F biases = V::zero();
+    typename V::F products[kParts];
+    typename V::F biases[kParts];
+    LILLE_UNROLL
+    for (int part = 0; part < kParts; ++part) products[part] = biases[part] = V::zero();
     for (int64_t group = 0; group < n_groups_; ++group) {
       const Byte* codes = panel + group * group_step_ + 4 * (first % kPackedOuts);
       const Byte* floats = scales_of(panel, group, first);
-      const auto scale = Scales::load(floats);
       for (int64_t col = 0; col < group_size; col += kQ8Block, x_codes += kQ8Block) {
-        const I sum = block_sum(codes, x_codes, kCorrection == 0 ? 0 : kCorrection * *x_sums);
-        products = V::fma(V::to_float(sum), V::mul(scale, V::set(*x_scales)), products);
+        I sums[kParts];
+        block_sums<kParts>(sums, codes, x_codes, kCorrection == 0 ? 0 : kCorrection * *x_sums);
+        LILLE_UNROLL
+        for (int part = 0; part < kParts; ++part) {
+          const auto scale = V::mul(Scales::load(floats + part * kPartBytes), V::set(*x_scales));
+          products[part] = V::fma(V::to_float(sums[part]), scale, products[part]);
+        }
         codes += kStep * (kForm == TileForm::kNibbles ? 4 : 8);
         x_scales += block_stride;
         x_sums += block_stride;
       }
-      biases =
-          V::fma(Scales::load(floats + kToBiases), V::set(args_.x.group_sums[group * block_stride]), biases);
+      LILLE_UNROLL
+      for (int part = 0; part < kParts; ++part)
+        biases[part] = V::fma(Scales::load(floats + kToBiases + part * kPartBytes),
+                              V::set(args_.x.group_sums[group * block_stride]), biases[part]);
     }
-    store_products<Q>(out_, 0, first, V::add(products, biases));
+    LILLE_UNROLL
+    for (int part = 0; part < kParts; ++part)
+      store_products<Q>(out_, 0, first + part * Q::kOuts, V::add(products[part], biases[part]));
   }
+  static constexpr int64_t kPartBytes = Q::kOuts * Scales::kBytes;
 
-  /// The products of a block of codes. Two sums, so that one need not wait for the other.
-  static I block_sum(const Byte* codes, const typename Four::X* x, int begin) {
-    I sums[2] = {Q::set_int(begin), Q::set_int(0)};
+  /// The products of a block of codes. Two sums of each part, so that one need not wait for the other.
+  template <int kParts>
+  static void block_sums(I (&of_block)[kParts], const Byte* codes, const typename Four::X* x, int begin) {
+    constexpr int64_t kAskStep = prefetch_step<V>();
+    constexpr int64_t kPairBytes = kForm == TileForm::kNibbles ? kStep : 2 * kStep;
+    I sums[kParts][2];
+    LILLE_UNROLL
+    for (int part = 0; part < kParts; ++part) {
+      sums[part][0] = Q::set_int(begin);
+      sums[part][1] = Q::set_int(0);
+    }
     LILLE_UNROLL
     for (int pair = 0; pair < 4; ++pair, x += 8) {
-      if (pair % (kWide ? 2 : 4) == 0) prefetch_stream(codes);
-      I even = Q::load(codes);
-      I odd;
-      if constexpr (kForm == TileForm::kNibbles) {
-        odd = Q::high_halves(even);
-        even = Q::low_halves(even);
-        codes += kStep;
-      } else {
-        odd = Q::load(codes + kStep);
-        codes += 2 * kStep;
+      LILLE_UNROLL
+      for (int64_t byte = pair * kPairBytes % kAskStep; byte < kPairBytes; byte += kAskStep)
+        prefetch_stream(codes + byte);
+      LILLE_UNROLL
+      for (int part = 0; part < kParts; ++part) {
+        I even = Q::load(codes + 4 * part * Q::kOuts);
+        I odd;
+        if constexpr (kForm == TileForm::kNibbles) {
+          odd = Q::high_halves(even);
+          even = Q::low_halves(even);
+        } else {
+          odd = Q::load(codes + kStep + 4 * part * Q::kOuts);
+        }
+        sums[part][0] = Four(even).dot(sums[part][0], x);
+        sums[part][1] = Four(odd).dot(sums[part][1], x + 4);
       }
-      sums[0] = Four(even).dot(sums[0], x);
-      sums[1] = Four(odd).dot(sums[1], x + 4);
+      codes += kPairBytes;
     }
-    return V::add_int(Four::sums_of(sums[0]), Four::sums_of(sums[1]));
+    LILLE_UNROLL
+    for (int part = 0; part < kParts; ++part)
+      of_block[part] = V::add_int(Four::sums_of(sums[part][0]), Four::sums_of(sums[part][1]));
   }
 
   const MatmulQ8Args& args_;

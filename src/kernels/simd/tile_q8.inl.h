@@ -13,6 +13,7 @@ namespace {
 /// How the codes of a panel lie in memory.
 enum class TileForm {
   kBytes,    ///< A byte each, below 128.
+  kHalves,   ///< A byte each, below 16.
   kWide,     ///< A byte each, up to 255.
   kNibbles,  ///< Two in a byte: those of four columns in the low halves, of the next four in the high ones.
   kSigned,   ///< A byte each, from -128 to 127: for units of tiles.
@@ -40,7 +41,8 @@ struct FourColumns {
   using I = typename Q::I;
   static constexpr bool kWide = kForm == TileForm::kWide;
   /// Codes below 16, whose products of a block fit 16 bits, two columns in each: 16 * 15 * 127 < 2^15.
-  static constexpr bool kInPairs = MultipliesWords<Q> && kForm == TileForm::kNibbles;
+  static constexpr bool kInPairs =
+      MultipliesWords<Q> && (kForm == TileForm::kNibbles || kForm == TileForm::kHalves);
   static constexpr int kShift = kWide ? Q::template kShift<8> : 0;  ///< What dot takes off each code.
   I codes;
 
@@ -69,6 +71,8 @@ struct FourColumns<Q, TileForm::kWide> {
   static constexpr int kShift = 0;
   I even;
   I odd;
+
+  static constexpr bool kInPairs = false;
 
   static const X* x_of(const Q8Rows& x) { return x.words; }
   explicit FourColumns(I of) : even(Q::even_words(of)), odd(Q::odd_words(of)) {}
@@ -113,12 +117,13 @@ struct TileAsk {
 
 /// What the first of n_tiles tiles asks for. With so few rows that memory is all they wait for, the panel is
 /// read like a stream (2 rows: a tenth faster).
+template <typename V>
 inline TileAsk first_ask(const TileWeights& weights, int64_t n_rows, int64_t n_tiles) {
   constexpr int64_t kMostStreamRows = 3;
   const int64_t n_groups = weights.n_in / weights.group_size;
   const Byte* end = weights.next + weights.next_bytes;
   if (weights.is_stream && n_rows <= kMostStreamRows)
-    return {stream_ahead(weights.codes), end, weights.group_step, kPrefetchStep};
+    return {stream_ahead(weights.codes), end, weights.group_step, prefetch_step<V>()};
   TileAsk ask = {weights.next, end};
   const int64_t n_steps = n_tiles * n_groups * ask.step;
   ask.group_bytes = (weights.next_bytes + n_steps - 1) / n_steps * ask.step;
@@ -201,7 +206,8 @@ void multiply_tile(const TileWeights& weights, TileAsk ask, const Q8Rows& x, int
         I sums[kRows];
         LILLE_UNROLL
         for (int row = 0; row < kRows; ++row) sums[row] = Q::set_int(0);
-        if (!kIsPlain && weights.correction != 0) {
+        const bool is_corrected = !kIsPlain && weights.correction != 0;
+        if (!Four::kInPairs && is_corrected) {
           LILLE_UNROLL
           for (int row = 0; row < kRows; ++row) sums[row] = Q::set_int(weights.correction * x_sums[row]);
         }
@@ -222,9 +228,13 @@ void multiply_tile(const TileWeights& weights, TileAsk ask, const Q8Rows& x, int
           }
         }
         LILLE_UNROLL
-        for (int row = 0; row < kRows; ++row)
-          products[row] = V::fma(V::to_float(Four::sums_of(sums[row])),
-                                 V::mul(weight_scales, V::set(x_scales[row])), products[row]);
+        for (int row = 0; row < kRows; ++row) {
+          I sum = Four::sums_of(sums[row]);
+          if (Four::kInPairs && is_corrected)
+            sum = V::add_int(sum, Q::set_int(weights.correction * x_sums[row]));
+          products[row] =
+              V::fma(V::to_float(sum), V::mul(weight_scales, V::set(x_scales[row])), products[row]);
+        }
         x_scales += x.block_stride;
         x_sums += x.block_stride;
       }
@@ -272,7 +282,7 @@ inline void multiply_tiles(const TileWeights& weights, const Q8Rows& x, int64_t 
                            int64_t first) {
   if constexpr (HasTileUnit<Q>) return Q::template multiply_tiles<kForm>(weights, x, n_rows, out, first);
   int64_t n_tiles = (n_rows + Q::kTileRows - 1) / Q::kTileRows;
-  TileAsk ask = first_ask(weights, n_rows, n_tiles);
+  TileAsk ask = first_ask<typename Q::V>(weights, n_rows, n_tiles);
   for (int64_t row = 0; row < n_rows; --n_tiles) {
     const int64_t n = (n_rows - row + n_tiles - 1) / n_tiles;
     multiply_rows<Q, kForm>(weights, ask, x, {row, row + n - 1}, out, first);
