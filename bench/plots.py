@@ -3,7 +3,7 @@
 
   bench/plots.py table OURS.json PEER.json      one pair as a table
   bench/plots.py collect FOLDER                 all pairs of a folder as one JSON object, to stdout
-  bench/plots.py draw FIGURES.json FOLDER       ratios.svg and limits.svg, as docs/PERFORMANCE.md shows them
+  bench/plots.py draw FIGURES.json              FIGURES-ratios.svg and FIGURES-limits.svg beside it, as in docs/PERFORMANCE.md
 """
 
 import json
@@ -114,17 +114,19 @@ class Chart:
             f'<text class="note" x="10" y="42">{escape(self.note)}</text>', *self.parts, "</svg>", ""])
 
 
-def draw(figures_path, folder):
+def draw(figures_path):
     figures = read(figures_path)
+    beside = pathlib.Path(figures_path).with_suffix("")
+    kernels = figures["pairs"][0]["kernels"].split()[0]
     results = {(pair["ours"], result["work"]): result
                for pair in figures["pairs"] for result in pair["results"] if result["threads"] == 1}
     shown = [(label, target, results[ours, work]) for ours, work, label, target in ROWS if (ours, work) in results]
     ratios = [(label, target, ratio(result["ours"], result["peer"])) for label, target, result in shown]
-    chart = Chart("Times as fast as llama.cpp, one thread", f"{figures['processor']}; a line marks what was asked for",
+    chart = Chart("Times as fast as llama.cpp, one thread", f"{figures['processor']}, kernels {kernels}; a line marks what was asked for",
                   max(max(value, target) for _, target, value in ratios))
     for label, target, value in ratios:
         chart.bar(label, value, f"{value:.2f}", target)
-    pathlib.Path(folder, "ratios.svg").write_text(chart.svg(), encoding="utf-8")
+    pathlib.Path(f"{beside}-ratios.svg").write_text(chart.svg(), encoding="utf-8")
 
     chart = Chart("Share of what the machine allows, one thread",
                   "decoding: the weights' bytes at the rate they are read; prompts: the peak of each product's unit", 1.1)
@@ -133,10 +135,10 @@ def draw(figures_path, folder):
         if limit:
             share = result["ours"]["median"] / limit
             chart.bar(label, min(share, 1.1), f"{100 * share:.0f} %")
-    pathlib.Path(folder, "limits.svg").write_text(chart.svg(), encoding="utf-8")
+    pathlib.Path(f"{beside}-limits.svg").write_text(chart.svg(), encoding="utf-8")
 
 
-COMMANDS = {"table": (table, 2), "collect": (collect, 1), "draw": (draw, 2)}
+COMMANDS = {"table": (table, 2), "collect": (collect, 1), "draw": (draw, 1)}
 
 if __name__ == "__main__":
     name, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
