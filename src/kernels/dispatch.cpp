@@ -11,8 +11,8 @@
 namespace lille::kernels {
 namespace {
 
-/// One row for each table, best first: a new instruction set is a row here, a field of CpuFeatures and a
-/// folder.
+/// One row for each table, best first: a new instruction set is a row here, a field of CpuFeatures, a
+/// folder and a line of CMakeLists.txt.
 struct Candidate {
   const KernelTable* table;
   bool (*runs_on)(const CpuFeatures& cpu);

@@ -130,6 +130,10 @@ TEST_F(Batch, EqualsEachPromptsOwnRunOnOneThread) {
 
 TEST_F(Batch, EqualsEachPromptsOwnRunOnThreeThreads) { expect_own_runs(3, 5, 9); }
 
+TEST_F(Batch, EqualsEachPromptsOwnRunForAnySizeOfBatch) {
+  for (const int64_t size : {1, 2, 9}) expect_own_runs(3, size, 9);
+}
+
 TEST_F(Batch, EqualsEachPromptsOwnRunForAnyNumberOfPrompts) {
   for (std::size_t n_prompts = 1; n_prompts < 9; ++n_prompts) expect_own_runs(3, 5, n_prompts);
 }

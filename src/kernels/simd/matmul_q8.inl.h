@@ -431,14 +431,16 @@ class PackedPanels {
     for (int64_t group = 0; group < n_groups_; ++group) {
       const Byte* codes = panel + group * group_step_ + 4 * (first % kPackedOuts);
       const Byte* floats = scales_of(panel, group, first);
+      typename V::F scales[kParts];
+      LILLE_UNROLL
+      for (int part = 0; part < kParts; ++part) scales[part] = Scales::load(floats + part * kPartBytes);
       for (int64_t col = 0; col < group_size; col += kQ8Block, x_codes += kQ8Block) {
         I sums[kParts];
         block_sums<kParts>(sums, codes, x_codes, kCorrection == 0 ? 0 : kCorrection * *x_sums);
         LILLE_UNROLL
-        for (int part = 0; part < kParts; ++part) {
-          const auto scale = V::mul(Scales::load(floats + part * kPartBytes), V::set(*x_scales));
-          products[part] = V::fma(V::to_float(sums[part]), scale, products[part]);
-        }
+        for (int part = 0; part < kParts; ++part)
+          products[part] =
+              V::fma(V::to_float(sums[part]), V::mul(scales[part], V::set(*x_scales)), products[part]);
         codes += kStep * (kForm == TileForm::kNibbles ? 4 : 8);
         x_scales += block_stride;
         x_sums += block_stride;
@@ -452,7 +454,7 @@ class PackedPanels {
     for (int part = 0; part < kParts; ++part)
       store_products<Q>(out_, 0, first + part * Q::kOuts, V::add(products[part], biases[part]));
   }
-  static constexpr int64_t kPartBytes = Q::kOuts * Scales::kBytes;
+  static constexpr int64_t kPartBytes = Q::kOuts * Scales::kBytes;  ///< Of the scales, or biases, of a part.
 
   /// The products of a block of codes. Two sums of each part, so that one need not wait for the other.
   template <int kParts>
