@@ -36,11 +36,13 @@ int64_t peak_f32(float* sink, int64_t n_rounds) noexcept {
   return n_rounds * kPeakChains * V::kLanes * 2;
 }
 
-/// PeakKernel of 8-bit codes.
+/// PeakKernel of 8-bit codes. Where multiplying and adding are two instructions, a compiler would multiply
+/// once and for all what never changes.
 template <typename Q>
 int64_t peak_q8(float* sink, int64_t n_rounds) noexcept {
-  const auto x = Q::load(sink);
+  auto x = Q::load(sink);
   const auto dot = [&](auto sums) {
+    hide_vector(x);
     if constexpr (MultipliesWords<Q>) {
       return Q::dot_words(sums, x, x);
     } else {
@@ -57,10 +59,13 @@ int64_t peak_q8(float* sink, int64_t n_rounds) noexcept {
 template <typename Q>
 int64_t peak_q4(float* sink, int64_t n_rounds) noexcept {
   if constexpr (MultipliesWords<Q>) {
-    const auto x = Q::load(sink);
+    auto x = Q::load(sink);
+    const auto dot = [&](auto pairs) {
+      hide_vector(x);
+      return Q::dot_pairs(pairs, x, x);
+    };
     run_chains(
-        sink, n_rounds, [](const float* from) { return Q::load(from); },
-        [&](auto pairs) { return Q::dot_pairs(pairs, x, x); },
+        sink, n_rounds, [](const float* from) { return Q::load(from); }, dot,
         [&](auto pairs) { Q::store(sink, Q::V::add_int(Q::load(sink), pairs)); });
     return n_rounds * kPeakChains * Q::kCodes * 2;
   } else {
