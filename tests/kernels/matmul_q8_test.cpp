@@ -160,6 +160,17 @@ TEST_P(MatmulQ8, PartsOfRowsGiveTheReferencesBits) {
   check_many_rows(table(), {.kind = WeightKind::kQ8_0}, 32, {150});
 }
 
+// More columns than are laid out at a time, groups that do not divide them, and a part of them at the end.
+TEST_P(MatmulQ8, PartsOfColumnsGiveTheReferencesBits) {
+  for (const int64_t group_size : {32, 64, 128})
+    for (const int64_t bits : {4, 8})
+      check_many_rows(table(), {WeightKind::kPacked, FloatKind::kBF16, group_size, bits}, 1408, {3, 5, 100});
+  for (const int64_t bits : {3, 5, 8})
+    check_many_rows(table(), {WeightKind::kAffine, FloatKind::kBF16, 64, bits}, 1344, {3, 5, 100});
+  for (const WeightKind kind : kBlockKinds)
+    if (takes_q8(kind)) check_many_rows(table(), {.kind = kind}, 1312, {3, 5, 100});
+}
+
 // The largest and the least codes against the largest activations of either sign: no sum of integers
 // overflows, whatever kernels take off the codes first.
 TEST_P(MatmulQ8, TheOutermostCodesAreSummedExactly) {

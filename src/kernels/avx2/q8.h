@@ -13,8 +13,8 @@ struct Q8 {
   using I = __m256i;
   static constexpr int64_t kCodes = 32;  ///< Bytes of a vector.
   static constexpr int kOuts = 8;        ///< Outputs of a panel: the int32 lanes of a vector.
-  // 6 sums of integers, 6 of floats, weights as two vectors, those of x and a mask use all 16 registers.
-  static constexpr int kTileRows = 6;
+  // Against two panels 6 sums of integers, 6 of floats, two vectors of weights and one of x use 15 registers.
+  static constexpr int kTileRows = 3;
   /// Rows of x from which a panel of weights is laid out for tiles first.
   static constexpr int64_t kPackRows = 3;
 
@@ -81,6 +81,10 @@ struct Q8 {
   /// The first and third codes of four, and the second and fourth, in 16 bits.
   static I even_words(I codes) { return _mm256_and_si256(codes, _mm256_set1_epi16(255)); }
   static I odd_words(I codes) { return _mm256_srli_epi16(codes, 8); }
+  template <int kOffset>
+  static I sub_words(I words) {
+    return kOffset == 0 ? words : _mm256_sub_epi16(words, _mm256_set1_epi16(kOffset));
+  }
   /// sums + words * x, each lane the sum of its two.
   static I dot_words(I sums, I words, I x) {
     return in_order(_mm256_add_epi32(sums, _mm256_madd_epi16(words, x)));

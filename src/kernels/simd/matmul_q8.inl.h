@@ -2,6 +2,7 @@
 
 #include "kernels/block_formats.h"
 #include "kernels/simd/tile_q8.inl.h"
+#include "kernels/simd/two_panels.inl.h"
 
 // Products of 8-bit activations with quantised weights, over the primitives of a Q (avx2/q8.h). A lane is an
 // output: a panel is Q::kOuts rows of weights. One row of x uses them as they are stored and adds up lanes
@@ -268,18 +269,10 @@ void lay_out(const Panel<Q, Codec>& panel) {
 template <typename Q, typename Codec>
 inline void multiply_panel(const Panel<Q, Codec>& panel) {
   constexpr bool kHasUnit = HasTileUnit<Q>;
-  constexpr TileForm kForm = kHasUnit && Codec::kOffset != 0           ? TileForm::kSigned
-                             : Codec::kBits == 8                       ? TileForm::kWide
-                             : Codec::kBits <= 4 && MultipliesWords<Q> ? TileForm::kHalves
-                                                                       : TileForm::kBytes;
+  constexpr TileForm kForm = kHasUnit && Codec::kOffset != 0 ? TileForm::kSigned
+                             : Codec::kBits == 8             ? TileForm::kWide
+                                                             : TileForm::kBytes;
   constexpr int kShift = FourColumns<Q, kForm>::kShift;
-  const int64_t n_rows = panel.args.n_rows;
-  if constexpr (!kHasUnit) {
-    if (n_rows < Q::kPackRows) {
-      for (int64_t row = 0; row < n_rows; ++row) StoredProduct<Q, Codec>(panel, row);
-      return;
-    }
-  }
   lay_out(panel);
   const TileWeights weights = {.codes = panel.laid_out,
                                .code_step = 4 * Q::kOuts,
@@ -293,7 +286,7 @@ inline void multiply_panel(const Panel<Q, Codec>& panel) {
                                .correction = kHasUnit ? 0 : kShift - Codec::kOffset,
                                .next = panel.next,
                                .next_bytes = Q::kOuts * panel.row_bytes};
-  multiply_tiles<Q, kForm>(weights, panel.args.x, n_rows, panel.out(), panel.range.first);
+  multiply_tiles<Q, kForm>(weights, panel.args.x, panel.args.n_rows, panel.out(), panel.range.first);
 }
 
 /// The scratch memory, from a boundary of cache lines on.
@@ -302,11 +295,101 @@ inline Byte* aligned_scratch(const MatmulQ8Args& args) {
   return reinterpret_cast<Byte*>((address + 63) / 64 * 64);
 }
 
+/// Rows of weights as they are stored, as a source of multiply_two_panels.
+template <typename Q, typename Codec>
+class StoredPanels {
+ public:
+  static constexpr int kBits = Codec::kBits;
+  static constexpr bool kHasBias = Codec::kHasBias;
+  static constexpr int kCorrection = kBits == 8 ? 0 : -Codec::kOffset;
+  const Byte* next;
+  int64_t next_bytes;
+
+  /// `scratch` has two_panels_scratch_bytes before what is used here.
+  StoredPanels(const MatmulQ8Args& args, int64_t group_size, int64_t first, Byte* scratch)
+      : weight_(args.weight),
+        group_size_(group_size),
+        n_groups_(args.weight.n_in / group_size),
+        range_{first, args.out_end - 1},
+        scratch_(scratch + two_panels_scratch_bytes<Q>(args.weight.n_in)) {
+    const int64_t row_bytes = Codec::row_bytes(args.weight.n_in);
+    rows_ = static_cast<const Byte*>(args.weight.data) + first * row_bytes;
+    next_bytes = kOuts * row_bytes;
+    next = rows_ + next_bytes;
+    // Rows past the last are whatever: what they give is not stored. But they must be readable.
+    const int64_t n_rows = args.out_end - first;
+    if (n_rows >= kOuts) return;
+    Byte* copies = scratch_ + 2 * n_groups_ * PanelScales<Q, Codec>::kGroupBytes;
+    __builtin_memcpy(copies, rows_, static_cast<size_t>(n_rows * row_bytes));
+    rows_ = copies;
+  }
+
+  void put_floats(float* scales, float* biases) const {
+    for (int part = 0; part < kParts; ++part) {
+      const PanelScales<Q, Codec> panel(weight_, {range_.first + part * Q::kOuts, range_.last}, n_groups_,
+                                        scratch_);
+      for (int64_t group = 0; group < n_groups_; ++group) {
+        const int64_t to = group * kOuts + part * Q::kOuts;
+        V::store(scales + to, panel.scales(group));
+        if constexpr (kHasBias) V::store(biases + to, Codec::Scales::load(panel.biases_at(group)));
+      }
+    }
+  }
+
+  void lay_out(Byte* steps, GroupRange groups) const {
+    const int64_t row_bytes = Codec::row_bytes(weight_.n_in);
+    for (int64_t col = groups.begin * group_size_; col < groups.end * group_size_; col += Q::kCodes) {
+      const Byte* row = rows_;
+      for (int part = 0; part < kParts; ++part) {
+        typename Q::I codes[Q::kOuts];
+        LILLE_UNROLL
+        for (int idx = 0; idx < Q::kOuts; ++idx, row += row_bytes) codes[idx] = Codec::load(row, col, true);
+        Q::transpose(codes);
+        LILLE_UNROLL
+        for (int idx = 0; idx < Q::kOuts; ++idx)
+          put_steps<Q, kBits, Codec::kOffset>(steps + idx * kFourBytes, part, codes[idx]);
+      }
+      steps += Q::kOuts * kFourBytes;
+    }
+  }
+
+ private:
+  using V = typename Q::V;
+  static constexpr int kParts = 2;
+  static constexpr int64_t kOuts = kParts * Q::kOuts;
+  static constexpr int64_t kFourBytes =
+      4 / Step<Q, kBits>::kColumns * kParts * Q::kCodes;  ///< Of four columns.
+
+  const WeightMatrix& weight_;
+  int64_t group_size_;
+  int64_t n_groups_;
+  RowRange range_;
+  Byte* scratch_;
+  const Byte* rows_;
+};
+
 template <typename Q, typename Codec>
 void matmul_q8_of(const MatmulQ8Args& args, int64_t group_size) {
   Byte* scratch = aligned_scratch(args);
-  for (int64_t out_idx = args.out_begin; out_idx < args.out_end; out_idx += Q::kOuts)
-    multiply_panel(Panel<Q, Codec>(args, group_size, out_idx, scratch));
+  const auto for_panels = [&](auto use) {
+    for (int64_t out_idx = args.out_begin; out_idx < args.out_end; out_idx += Q::kOuts)
+      use(Panel<Q, Codec>(args, group_size, out_idx, scratch));
+  };
+  if constexpr (!HasTileUnit<Q>) {
+    if (args.n_rows < Q::kPackRows) {
+      for_panels([&](const Panel<Q, Codec>& panel) {
+        for (int64_t row = 0; row < args.n_rows; ++row) StoredProduct<Q, Codec>(panel, row);
+      });
+      return;
+    }
+  }
+  if constexpr (MultipliesWords<Q>) {
+    multiply_two_panels<Q>(args, args.out_begin, group_size, scratch, [&](int64_t first) {
+      return StoredPanels<Q, Codec>(args, group_size, first, scratch);
+    });
+  } else {
+    for_panels([](const Panel<Q, Codec>& panel) { multiply_panel(panel); });
+  }
 }
 
 template <typename Q, FloatKind kScaleKind>
@@ -339,7 +422,12 @@ class PackedPanels {
     if constexpr (!HasTileUnit<Q>) {
       if (args_.n_rows == 1) return multiply_row(first);
     }
-    for (; first < args_.out_end; first += Q::kOuts) multiply_rows_of(first);
+    if constexpr (MultipliesWords<Q>) {
+      multiply_two_panels<Q>(args_, first / kPackedOuts * kPackedOuts, args_.weight.group_size,
+                             aligned_scratch(args_), [&](int64_t of) { return PackedPanel(*this, of); });
+    } else {
+      for (; first < args_.out_end; first += Q::kOuts) multiply_rows_of(first);
+    }
   }
 
  private:
@@ -350,6 +438,55 @@ class PackedPanels {
   using Four = FourColumns<Q, kForm>;
   static constexpr int kCorrection = Four::kShift;
   static constexpr int64_t kStep = 4 * kPackedOuts;
+
+  /// A panel as a source of multiply_two_panels.
+  class PackedPanel {
+   public:
+    static constexpr int kBits = kWide ? 8 : 4;
+    static constexpr bool kHasBias = true;
+    static constexpr int kCorrection = 0;
+    const Byte* next;
+    int64_t next_bytes;
+
+    PackedPanel(const PackedPanels& panels, int64_t first) : panels_(panels), panel_(panels.panel_of(first)) {
+      next_bytes = panels.n_groups_ * panels.group_step_;
+      next = panel_ + next_bytes;
+    }
+
+    void put_floats(float* scales, float* biases) const {
+      for (int64_t group = 0; group < panels_.n_groups_; ++group) {
+        const Byte* floats = panels_.scales_of(panel_, group, 0);
+        for (int64_t out = 0; out < kPackedOuts; out += Q::kOuts) {
+          V::store(scales + group * kPackedOuts + out, Scales::load(floats + out * Scales::kBytes));
+          V::store(biases + group * kPackedOuts + out,
+                   Scales::load(floats + kToBiases + out * Scales::kBytes));
+        }
+      }
+    }
+
+    void lay_out(Byte* steps, GroupRange groups) const {
+      constexpr int kParts = kPackedOuts / Q::kOuts;
+      for (int64_t group = groups.begin; group < groups.end; ++group) {
+        const Byte* codes = panel_ + group * panels_.group_step_;
+        for (const Byte* end = codes + panels_.code_bytes_; codes < end; codes += kStep, steps += 2 * kStep) {
+          LILLE_UNROLL
+          for (int part = 0; part < kParts; ++part) {
+            const I both = Q::load(codes + part * Q::kCodes);
+            if constexpr (kWide) {
+              put_steps<Q, 8, 0>(steps, part, both);
+            } else {
+              put_steps<Q, 4, 0>(steps, part, Q::low_halves(both));
+              put_steps<Q, 4, 0>(steps + kStep, part, Q::high_halves(both));
+            }
+          }
+        }
+      }
+    }
+
+   private:
+    const PackedPanels& panels_;
+    const Byte* panel_;
+  };
 
   const Byte* panel_of(int64_t first) const {
     return static_cast<const Byte*>(args_.weight.data) + first / kPackedOuts * n_groups_ * group_step_;
@@ -527,13 +664,16 @@ void matmul_q8(const MatmulQ8Args& args) noexcept {
   });
 }
 
-/// A panel laid out, its scales and biases as float32 at most, a copy of its rows, and what aligning takes.
+/// A panel laid out, its scales and biases as float32 at most, a copy of its rows, and what aligning takes;
+/// of two panels where they are multiplied at once.
 template <typename Q>
 int64_t matmul_q8_scratch_floats(int64_t n_in) noexcept {
   const int64_t padded = (n_in + kQ8Padding - 1) / kQ8Padding * kQ8Padding;
   const int64_t n_groups = n_in / kQ8Block;
   const int64_t row_floats = n_groups * static_cast<int64_t>(sizeof(BlockQ8_0)) / 4 + 1;
-  return Q::kOuts * (padded / 4 + 2 * n_groups + row_floats) + 16;
+  const int64_t of_panel = Q::kOuts * (padded / 4 + 2 * n_groups + row_floats);
+  if constexpr (MultipliesWords<Q>) return two_panels_scratch_bytes<Q>(n_in) / 4 + 2 * of_panel + 16;
+  return of_panel + 16;
 }
 
 }  // namespace

@@ -13,7 +13,6 @@ namespace {
 /// How the codes of a panel lie in memory.
 enum class TileForm {
   kBytes,    ///< A byte each, below 128.
-  kHalves,   ///< A byte each, below 16.
   kWide,     ///< A byte each, up to 255.
   kNibbles,  ///< Two in a byte: those of four columns in the low halves, of the next four in the high ones.
   kSigned,   ///< A byte each, from -128 to 127: for units of tiles.
@@ -41,8 +40,7 @@ struct FourColumns {
   using I = typename Q::I;
   static constexpr bool kWide = kForm == TileForm::kWide;
   /// Codes below 16, whose products of a block fit 16 bits, two columns in each: 16 * 15 * 127 < 2^15.
-  static constexpr bool kInPairs =
-      MultipliesWords<Q> && (kForm == TileForm::kNibbles || kForm == TileForm::kHalves);
+  static constexpr bool kInPairs = MultipliesWords<Q> && kForm == TileForm::kNibbles;
   static constexpr int kShift = kWide ? Q::template kShift<8> : 0;  ///< What dot takes off each code.
   I codes;
 
@@ -206,8 +204,7 @@ void multiply_tile(const TileWeights& weights, TileAsk ask, const Q8Rows& x, int
         I sums[kRows];
         LILLE_UNROLL
         for (int row = 0; row < kRows; ++row) sums[row] = Q::set_int(0);
-        const bool is_corrected = !kIsPlain && weights.correction != 0;
-        if (!Four::kInPairs && is_corrected) {
+        if (!kIsPlain && weights.correction != 0) {
           LILLE_UNROLL
           for (int row = 0; row < kRows; ++row) sums[row] = Q::set_int(weights.correction * x_sums[row]);
         }
@@ -229,11 +226,8 @@ void multiply_tile(const TileWeights& weights, TileAsk ask, const Q8Rows& x, int
         }
         LILLE_UNROLL
         for (int row = 0; row < kRows; ++row) {
-          I sum = Four::sums_of(sums[row]);
-          if (Four::kInPairs && is_corrected)
-            sum = V::add_int(sum, Q::set_int(weights.correction * x_sums[row]));
           products[row] =
-              V::fma(V::to_float(sum), V::mul(weight_scales, V::set(x_scales[row])), products[row]);
+              V::fma(V::to_float(sums[row]), V::mul(weight_scales, V::set(x_scales[row])), products[row]);
         }
         x_scales += x.block_stride;
         x_sums += x.block_stride;
