@@ -177,7 +177,7 @@ struct Q8 {
   /// Integers may be added in any order, and GCC would add products to each other first, more of them than
   /// there are registers (128 rows at half the speed).
   static I in_order(I sums) {
-    asm("" : "+x"(sums));
+    V::hide(sums);
     return sums;
   }
   static __m128i load_128(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }

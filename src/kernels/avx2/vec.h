@@ -60,6 +60,8 @@ struct Vec {
                        _mm256_setr_epi32(0, kBits, 2 * kBits, 3 * kBits, 0, kBits, 2 * kBits, 3 * kBits));
   }
   static I lane_indices() { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
+  /// Has the compiler forget what a register holds.
+  static void hide(I& v) { asm("" : "+x"(v)); }
   static I set_int(int value) { return _mm256_set1_epi32(value); }
   static I broadcast_int(const void* from) { return set_int(read<int>(from)); }
   static I and_int(I a, I b) { return _mm256_and_si256(a, b); }

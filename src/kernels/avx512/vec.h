@@ -78,6 +78,8 @@ struct Vec {
     return shift_right(_mm512_shuffle_epi8(stream, bytes), and_int(first_bit, set_int(7)));
   }
   static I lane_indices() { return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
+  /// Has the compiler forget what a register holds.
+  static void hide(I& v) { asm("" : "+v"(v)); }
   static I set_int(int value) { return _mm512_set1_epi32(value); }
   static I broadcast_int(const void* from) { return set_int(read<int>(from)); }
   static I and_int(I a, I b) { return _mm512_and_si512(a, b); }

@@ -83,6 +83,8 @@ struct Vec {
             shifted(vdupq_n_s32(static_cast<int>(stream >> (4 * kBits))), right)};
   }
   static I lane_indices() { return {int32x4_t{0, 1, 2, 3}, int32x4_t{4, 5, 6, 7}}; }
+  /// Has the compiler forget what a register holds.
+  static void hide(I& v) { asm("" : "+w"(v.low), "+w"(v.high)); }
   static I set_int(int value) { return {vdupq_n_s32(value), vdupq_n_s32(value)}; }
   static I broadcast_int(const void* from) { return set_int(read<int>(from)); }
   static I and_int(I a, I b) { return {vandq_s32(a.low, b.low), vandq_s32(a.high, b.high)}; }

@@ -34,16 +34,6 @@ inline void hide_value(T& value) {
   asm("" : "+r"(value));
 }
 
-/// The same for a register of vectors.
-template <typename T>
-inline void hide_vector(T& value) {
-#if defined(__aarch64__)
-  asm("" : "+w"(value));
-#else
-  asm("" : "+v"(value));
-#endif
-}
-
 /// Loads of one float kind at any address, as float32 lanes.
 template <typename V, FloatKind kKind>
 struct Floats {

@@ -42,7 +42,7 @@ template <typename Q>
 int64_t peak_q8(float* sink, int64_t n_rounds) noexcept {
   auto x = Q::load(sink);
   const auto dot = [&](auto sums) {
-    hide_vector(x);
+    Q::V::hide(x);
     if constexpr (MultipliesWords<Q>) {
       return Q::dot_words(sums, x, x);
     } else {
@@ -61,7 +61,7 @@ int64_t peak_q4(float* sink, int64_t n_rounds) noexcept {
   if constexpr (MultipliesWords<Q>) {
     auto x = Q::load(sink);
     const auto dot = [&](auto pairs) {
-      hide_vector(x);
+      Q::V::hide(x);
       return Q::dot_pairs(pairs, x, x);
     };
     run_chains(

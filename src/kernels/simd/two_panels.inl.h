@@ -101,7 +101,7 @@ void multiply_two_panels_tile(const TwoPanels& panels, GroupRange groups, TileAs
         for (int part = 0; part < kParts; ++part) {
           weights[part] = Q::load(steps + (step * kParts + part) * Q::kCodes);
           // GCC would load them anew for each row: 9 loads for 6 products, which two a cycle cannot feed.
-          hide_vector(weights[part]);
+          V::hide(weights[part]);
         }
         LILLE_UNROLL
         for (int row = 0; row < kRows; ++row) {
@@ -111,7 +111,7 @@ void multiply_two_panels_tile(const TwoPanels& panels, GroupRange groups, TileAs
             sums[row][part] = S::dot(sums[row][part], weights[part], of_x);
             // Integers may be added in any order, and GCC would add products to each other first, more of
             // them than there are registers.
-            hide_vector(sums[row][part]);
+            V::hide(sums[row][part]);
           }
         }
       }

@@ -1,0 +1,28 @@
+# Fails unless each function of OBJECTS that measures a unit's peak multiplies once in each of its 12 chains and round: a
+# compiler that finds the same product in all of them computes it once, and the peak is one of additions.
+# Usage: cmake -DNM=nm -DOBJDUMP=objdump "-DOBJECTS=a.o;b.o" -P CheckPeaks.cmake
+set(products "[ \t](v?pmadd[uw][a-z]+|\\{?(vex|evex)?\\}? ?vpdpbusd|vfmadd[0-9]+ps|vdpbf16ps|[su]mull2?|[su]dot|usmmla|smmla|fmla)[ \t]")
+set(n_functions 0)
+foreach(object IN LISTS OBJECTS)
+  execute_process(COMMAND ${NM} --defined-only ${object} OUTPUT_VARIABLE listing RESULT_VARIABLE status)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${NM} failed on ${object}")
+  endif()
+  string(REGEX MATCHALL "[^ \n]*run_chains[^ \n]*" functions "${listing}")
+  foreach(function IN LISTS functions)
+    execute_process(COMMAND ${OBJDUMP} --disassemble=${function} --no-show-raw-insn ${object}
+                    OUTPUT_VARIABLE code RESULT_VARIABLE status)
+    if(NOT status EQUAL 0)
+      message(FATAL_ERROR "${OBJDUMP} failed on ${object}")
+    endif()
+    string(REGEX MATCHALL "${products}" found "${code}")
+    list(LENGTH found n_products)
+    if(n_products LESS 12)
+      message(SEND_ERROR "${object}: expected 12 products or more, found ${n_products} in ${function}")
+    endif()
+    math(EXPR n_functions "${n_functions} + 1")
+  endforeach()
+endforeach()
+if(n_functions EQUAL 0)
+  message(FATAL_ERROR "no function to check in: ${OBJECTS}")
+endif()
