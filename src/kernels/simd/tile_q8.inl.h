@@ -107,6 +107,11 @@ struct TileAsk {
   int64_t group_bytes = 0;
   int64_t step = 64;  ///< Bytes that one request stands for.
 
+  /// Has n_groups groups ask for all that is left.
+  void share_between(int64_t n_groups) {
+    const int64_t n_steps = n_groups * step;
+    group_bytes = (end - at + n_steps - 1) / n_steps * step;
+  }
   void next_group() {
     const Byte* until = end - at < group_bytes ? end : at + group_bytes;
     for (; at < until; at += step) __builtin_prefetch(at, 0, 2);
@@ -123,8 +128,7 @@ inline TileAsk first_ask(const TileWeights& weights, int64_t n_rows, int64_t n_t
   if (weights.is_stream && n_rows <= kMostStreamRows)
     return {stream_ahead(weights.codes), end, weights.group_step, prefetch_step<V>()};
   TileAsk ask = {weights.next, end};
-  const int64_t n_steps = n_tiles * n_groups * ask.step;
-  ask.group_bytes = (weights.next_bytes + n_steps - 1) / n_steps * ask.step;
+  ask.share_between(n_tiles * n_groups);
   return ask;
 }
 

@@ -30,7 +30,11 @@ struct Step {
   static I dot(I sums, I weights, I x) {
     if constexpr (kIsWords) return Q::dot_words(sums, weights, x);
     if constexpr (kInPairs) return Q::dot_pairs(sums, weights, x);
-    if constexpr (!kIsWords && !kInPairs) return Q::template dot<kBits>(sums, weights, x);
+    if constexpr (!kIsWords && !kInPairs) {
+      sums = Q::template dot<kBits>(sums, weights, x);
+      Q::V::hide(sums);  // In order, as the others are.
+    }
+    return sums;
   }
   /// What dot added up for a block, in 32 bits.
   static I sums_of(I sums) {
@@ -109,9 +113,6 @@ void multiply_two_panels_tile(const TwoPanels& panels, GroupRange groups, TileAs
           LILLE_UNROLL
           for (int part = 0; part < kParts; ++part) {
             sums[row][part] = S::dot(sums[row][part], weights[part], of_x);
-            // Integers may be added in any order, and GCC would add products to each other first, more of
-            // them than there are registers.
-            V::hide(sums[row][part]);
           }
         }
       }
@@ -236,8 +237,7 @@ void multiply_two_panels(const MatmulQ8Args& args, int64_t first_out, int64_t gr
                                 .group_size = group_size,
                                 .correction = Source::kCorrection};
       TileAsk ask = {source.next, source.next + source.next_bytes};
-      const int64_t n_asks = strip_tiles * n_groups * ask.step;
-      ask.group_bytes = (source.next_bytes + n_asks - 1) / n_asks * ask.step;
+      ask.share_between(strip_tiles * n_groups);
       for (int64_t group = 0; group < n_groups; group += groups_at_once) {
         const GroupRange groups = {group,
                                    group + groups_at_once < n_groups ? group + groups_at_once : n_groups};
