@@ -128,13 +128,13 @@ def draw(figures_path):
         chart.bar(label, value, f"{value:.2f}", target)
     pathlib.Path(f"{beside}-ratios.svg").write_text(chart.svg(), encoding="utf-8")
 
+    shares = [(label, result["ours"]["median"] / result["ours"]["limit"])
+              for label, _, result in shown if result["ours"].get("limit")]
     chart = Chart("Share of what the machine allows, one thread",
-                  "decoding: the weights' bytes at the rate they are read; prompts: the peak of each product's unit", 1.1)
-    for label, _, result in shown:
-        limit = result["ours"].get("limit")
-        if limit:
-            share = result["ours"]["median"] / limit
-            chart.bar(label, min(share, 1.1), f"{100 * share:.0f} %")
+                  "decoding: the weights' bytes at the rate they are read; prompts: the peak of each product's unit",
+                  max(1.1, *(share for _, share in shares)))
+    for label, share in shares:
+        chart.bar(label, share, f"{100 * share:.0f} %")
     pathlib.Path(f"{beside}-limits.svg").write_text(chart.svg(), encoding="utf-8")
 
 
