@@ -1,7 +1,7 @@
 # Fails unless each function of OBJECTS that measures a unit's peak multiplies once in each of its 12 chains and round: a
 # compiler that finds the same product in all of them computes it once, and the peak is one of additions.
 # Usage: cmake -DNM=nm -DOBJDUMP=objdump "-DOBJECTS=a.o;b.o" -P CheckPeaks.cmake
-set(products "[ \t](v?pmadd[uw][a-z]+|\\{?(vex|evex)?\\}? ?vpdpbusd|vfmadd[0-9]+ps|vdpbf16ps|[su]mull2?|[su]dot|usmmla|smmla|fmla)[ \t]")
+set(products "[ \t](v?pmadd[uw][a-z]+|\\{?(vex|evex)?\\}? ?vpdpbusd|vfmadd[0-9]+ps|vdpbf16ps|[su]mull2?|(us|[su])dot|fmla)[ \t]")
 set(n_functions 0)
 foreach(object IN LISTS OBJECTS)
   execute_process(COMMAND ${NM} --defined-only ${object} OUTPUT_VARIABLE listing RESULT_VARIABLE status)
