@@ -26,11 +26,12 @@ class PackedPanels {
       if (args_.n_rows == 1) return multiply_row(first);
     }
     if constexpr (MultipliesWords<Q>) {
-      multiply_two_panels<Q>(args_, first / kPackedOuts * kPackedOuts, args_.weight.group_size,
-                             aligned_scratch(args_), [&](int64_t of) { return PackedPanel(*this, of); });
-    } else {
-      for (; first < args_.out_end; first += Q::kOuts) multiply_rows_of(first);
+      if (args_.n_rows >= Q::kTwoPanelsLeastRows)
+        return multiply_two_panels<Q>(args_, first / kPackedOuts * kPackedOuts, args_.weight.group_size,
+                                      aligned_scratch(args_),
+                                      [&](int64_t of) { return PackedPanel(*this, of); });
     }
+    for (; first < args_.out_end; first += Q::kOuts) multiply_rows_of(first);
   }
 
  private:

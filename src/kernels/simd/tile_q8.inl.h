@@ -230,8 +230,8 @@ void multiply_tile(const TileWeights& weights, TileAsk ask, const Q8Rows& x, int
         }
         LILLE_UNROLL
         for (int row = 0; row < kRows; ++row) {
-          products[row] =
-              V::fma(V::to_float(sums[row]), V::mul(weight_scales, V::set(x_scales[row])), products[row]);
+          products[row] = V::fma(V::to_float(Four::sums_of(sums[row])),
+                                 V::mul(weight_scales, V::set(x_scales[row])), products[row]);
         }
         x_scales += x.block_stride;
         x_sums += x.block_stride;

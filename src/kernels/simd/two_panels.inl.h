@@ -183,7 +183,7 @@ void multiply_two_panels_tile(const TwoPanels& panels, GroupRange groups, TileAs
 }
 
 /// multiply_two_panels_tile for 1 <= rows <= kMost.
-template <typename Q, int kBits, int kMost = Q::kTileRows>
+template <typename Q, int kBits, int kMost = Q::kTwoPanelsTileRows>
 inline void multiply_two_panels_rows(const TwoPanels& panels, GroupRange groups, TileAsk& ask,
                                      const Q8Rows& x, RowRange rows, float* sums_before, const TileOut& out,
                                      int64_t first) {
@@ -225,7 +225,7 @@ void multiply_two_panels(const MatmulQ8Args& args, int64_t first_out, int64_t gr
   const TileOut out = {args.out, args.out_stride, args.out_begin, args.out_end};
   for (int64_t strip = 0; strip < args.n_rows; strip += kTwoPanelsRows) {
     const int64_t strip_end = strip + kTwoPanelsRows < args.n_rows ? strip + kTwoPanelsRows : args.n_rows;
-    const int64_t strip_tiles = (strip_end - strip + Q::kTileRows - 1) / Q::kTileRows;
+    const int64_t strip_tiles = (strip_end - strip + Q::kTwoPanelsTileRows - 1) / Q::kTwoPanelsTileRows;
     for (int64_t first = first_out; first < args.out_end; first += kOuts) {
       const auto source = make_source(first);
       using Source = decltype(source);
