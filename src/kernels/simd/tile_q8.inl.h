@@ -70,8 +70,6 @@ struct FourColumns<Q, TileForm::kWide> {
   I even;
   I odd;
 
-  static constexpr bool kInPairs = false;
-
   static const X* x_of(const Q8Rows& x) { return x.words; }
   explicit FourColumns(I of) : even(Q::even_words(of)), odd(Q::odd_words(of)) {}
   I dot(I sums, const X* x) const { return Q::dot_words(Q::dot_words(sums, even, x), odd, x + 2); }
